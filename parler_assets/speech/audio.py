@@ -1,0 +1,66 @@
+"""Audio bytes to samples and back: decode, downmix and resample once per clip.
+
+libsndfile reads wav, flac, mp3 and ogg from memory; torchcodec and FFmpeg are never needed.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+import soxr
+
+
+class AudioError(ValueError):
+    """Bytes that are not usable audio; the message is the reason shown for the clip that is set aside."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Mono samples (N,), float32 in [-1, 1], at `rate` Hz."""
+
+    samples: np.ndarray
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+    def at(self, rate: int) -> Clip:
+        """The same clip at another sampling rate."""
+        return Clip(resample(self.samples, self.rate, rate), rate)
+
+
+def decode(data: bytes) -> Clip:
+    """Decode a file's bytes to mono, channels averaged.
+
+    Raises:
+        AudioError: not audio, truncated, empty, or with samples that are not finite.
+    """
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
+        raise AudioError(f"cannot be decoded: {str(error).strip()}") from None
+    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    if mono.size == 0:
+        raise AudioError("has no samples")
+    if not np.isfinite(mono).all():
+        raise AudioError("has samples that are not finite numbers")
+    return Clip(np.ascontiguousarray(mono), rate)
+
+
+def encode(samples: np.ndarray, rate: int, format: str = "FLAC") -> bytes:
+    """Encode mono samples (N,) as 16-bit FLAC or WAV (or as OGG, MP3); values outside [-1, 1] are clipped."""
+    buffer = io.BytesIO()
+    subtype = "PCM_16" if format in ("FLAC", "WAV") else None
+    soundfile.write(buffer, np.clip(samples, -1.0, 1.0), rate, format=format, subtype=subtype)
+    return buffer.getvalue()
+
+
+def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
+    """Resample mono samples (N,) from `source` to `target` Hz with soxr's high quality filter."""
+    if source == target:
+        return samples
+    return soxr.resample(samples, source, target, quality="HQ").astype(np.float32, copy=False)

@@ -1,0 +1,295 @@
+"""Sharded Parquet: what every stage of a lane writes and reads.
+
+A stage's output is a folder of Parquet shards and `manifest.json`, written last. Readers go through the manifest only, so
+a folder is either complete or, to a reader, absent. A shard is written to a temporary name, synced and renamed together
+with a small record beside it; a stage that was killed finds those records and goes on at the first missing shard. File
+names carry the fingerprint of the settings and inputs they came from: shards of another fingerprint are never mixed in,
+and the previous complete output stays readable until the new manifest replaces the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class ShardError(RuntimeError):
+    """A folder of shards that cannot be read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A row kept out of a stage's output, with the reason a person can act on."""
+
+    id: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    file: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished stage consists of."""
+
+    fingerprint: str
+    shards: tuple[Shard, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    facts: dict = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content alone: a rebuild that gives the same rows has the same digest."""
+        content = [[shard.rows, shard.sha256] for shard in self.shards], [asdict(row) for row in self.set_aside]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One shard's worth of work: its table, the rows kept out of it, and facts to add up over the stage."""
+
+    table: pa.Table
+    set_aside: Sequence[SetAside] = ()
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: where it lies, and whether anything had to be computed."""
+
+    folder: Path
+    manifest: Manifest
+    reused: bool
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def build(
+    folder: Path,
+    fingerprint: str,
+    parts: int,
+    make: Callable[[int], Part],
+    *,
+    label: str = "",
+    facts: Callable[[], dict] | None = None,
+    rebuild: bool = False,
+) -> StageResult:
+    """Run `make` for every part that is not there yet and publish the manifest.
+
+    Args:
+        folder: where shards and manifest go; created when missing.
+        fingerprint: digest of everything the output depends on (settings, input digests, code version).
+        parts: number of shards; `make(i)` must depend on `i` alone.
+        make: computes shard `i`.
+        label: what the progress bar says.
+        facts: called once after the last shard; its JSON-able result is kept in the manifest.
+        rebuild: forget a finished output of the same fingerprint first.
+    """
+    started = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    if rebuild:
+        _forget(folder, fingerprint)
+    finished = _finished(folder, fingerprint)
+    if finished:
+        return StageResult(folder, finished, reused=True, seconds=time.perf_counter() - started)
+    shards, aside = [], []
+    for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
+        shard, kept_out = _shard(folder, fingerprint, index, make)
+        shards.append(shard)
+        aside.extend(kept_out)
+    manifest = Manifest(fingerprint, tuple(shards), tuple(aside), facts() if facts else {})
+    write_json(folder / MANIFEST, asdict(manifest))
+    _sweep(folder, manifest)
+    return StageResult(folder, manifest, reused=False, seconds=time.perf_counter() - started)
+
+
+def build_shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Part]) -> None:
+    """Make one shard of a stage ahead of `build`, which then finds it: what a pool of workers calls."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _shard(folder, fingerprint, index, make)
+
+
+def write_json(path: Path, content: dict | list) -> None:
+    """Write JSON so that a reader sees the old file or the whole new one, whatever happens."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+class replacing:
+    """Context manager: yields a temporary path that replaces `path`, synced, when the block succeeds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> Path:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.temporary
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is not None:
+            self.temporary.unlink(missing_ok=True)
+            return
+        with self.temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        self.temporary.replace(self.path)
+        _sync_folder(self.path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Part]) -> tuple[Shard, list[SetAside]]:
+    name = f"part-{index:05d}-{fingerprint[:12]}"
+    record = folder / f"{name}.json"
+    known = _recorded(folder, record)
+    if known:
+        return known
+    part = make(index)
+    with replacing(folder / f"{name}.parquet") as temporary:
+        pq.write_table(part.table, temporary, compression="zstd")
+        checksum = sha256_of(temporary)
+    shard = Shard(f"{name}.parquet", part.table.num_rows, checksum)
+    write_json(record, {"shard": asdict(shard), "set_aside": [asdict(row) for row in part.set_aside]})
+    return shard, list(part.set_aside)
+
+
+def _recorded(folder: Path, record: Path) -> tuple[Shard, list[SetAside]] | None:
+    """The shard that `record` promises, if the file is there and is the one that was recorded."""
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        shard = Shard(**content["shard"])
+        if sha256_of(folder / shard.file) != shard.sha256:
+            return None
+        return shard, [SetAside(**row) for row in content["set_aside"]]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
+def _finished(folder: Path, fingerprint: str) -> Manifest | None:
+    try:
+        manifest = read_manifest(folder)
+    except ShardError:
+        return None
+    complete = all((folder / shard.file).is_file() for shard in manifest.shards)
+    return manifest if manifest.fingerprint == fingerprint and complete else None
+
+
+def _forget(folder: Path, fingerprint: str) -> None:
+    for record in folder.glob(f"part-*-{fingerprint[:12]}.json"):
+        record.unlink()
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, manifest: Manifest) -> None:
+    """Remove what the published manifest does not name: shards of older fingerprints, records, temporaries."""
+    keep = {MANIFEST, *(shard.file for shard in manifest.shards)}
+    for path in [*folder.glob("part-*"), *folder.glob(".*.tmp")]:
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a finished stage.
+
+    Raises:
+        ShardError: there is none (the stage has not finished) or it cannot be read.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        shards = tuple(Shard(**shard) for shard in content["shards"])
+        aside = tuple(SetAside(**row) for row in content["set_aside"])
+        manifest = Manifest(content["fingerprint"], shards, aside, content["facts"], content["schema_version"])
+    except FileNotFoundError:
+        raise ShardError(f"{path}: missing, so this stage has not finished; materialize it first") from None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ShardError(f"{path}: damaged ({error}); delete it and materialize this asset again, finished shards are kept") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ShardError(f"{path}: schema version {manifest.schema_version}, this code reads {SCHEMA_VERSION}; delete the folder and rebuild")
+    return manifest
+
+
+def read_shard(folder: Path, shard: Shard, columns: list[str] | None = None) -> pa.Table:
+    path = Path(folder) / shard.file
+    try:
+        table = pq.read_table(path, columns=columns)
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"{path}: unreadable ({error}); delete {MANIFEST} beside it and materialize this asset again") from None
+    if table.num_rows != shard.rows:
+        raise ShardError(f"{path}: {table.num_rows} rows, the manifest says {shard.rows}; delete the file and materialize again")
+    return table
+
+
+def iterate(folder: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The shards of a finished stage as tables, one at a time."""
+    for shard in read_manifest(folder).shards:
+        yield read_shard(folder, shard, columns)
+
+
+def read(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """A whole finished stage as one table. For columns that fit in memory; use `iterate` for audio."""
+    tables = list(iterate(folder, columns))
+    if not tables:
+        raise ShardError(f"{folder}: the stage finished with no shard at all; materialize it again")
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def map_shards(
+    source: Path,
+    folder: Path,
+    fingerprint: str,
+    transform: Callable[[pa.Table], Part],
+    *,
+    columns: list[str] | None = None,
+    label: str = "",
+    facts: Callable[[], dict] | None = None,
+    rebuild: bool = False,
+) -> StageResult:
+    """A stage whose shard `i` is made from shard `i` of `source` alone. The source's digest joins the fingerprint."""
+    manifest = read_manifest(source)
+    combined = hashlib.sha256(f"{fingerprint}:{manifest.digest}".encode()).hexdigest()[:16]
+
+    def make(index: int) -> Part:
+        return transform(read_shard(source, manifest.shards[index], columns))
+
+    return build(folder, combined, len(manifest.shards), make, label=label, facts=facts, rebuild=rebuild)
