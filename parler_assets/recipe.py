@@ -68,7 +68,9 @@ class SyntheticSource(Section):
     """Speech synthesized at run time by espeak-ng, the same on every run."""
 
     kind: Literal["synthetic"]
-    voices: Literal["named", "generic"] = Field(description="named: the four speakers in eight styles; generic: many voices, noisy and roomy")
+    voices: Literal["named", "generic"] = Field(
+        description="named: the four speakers in eight styles; generic: many voices, noisy and roomy"
+    )
     clips: int = Field(gt=0, description="how many clips to synthesize")
     seed: int = 0
     licence: str | None = "CC0-1.0"
@@ -108,19 +110,25 @@ class Corpus(Section):
 
     source: Source
     speaker_names: dict[str, str] = Field({}, description="speaker id to the name used in descriptions")
-    genders: dict[str, Literal["male", "female"]] = Field({}, description="speaker (id or name) to gender, for pitch bins")
+    genders: dict[str, Literal["male", "female"]] = Field(
+        {}, description="speaker (id or name) to gender, for pitch bins"
+    )
     styles: list[str] | None = Field(None, description="keep only clips of these styles; None keeps all")
-    descriptions: Annotated[WrittenDescriptions | PublishedDescriptions, Field(discriminator="kind")] = WrittenDescriptions()
+    descriptions: Annotated[WrittenDescriptions | PublishedDescriptions, Field(discriminator="kind")] = (
+        WrittenDescriptions()
+    )
     weight: float = Field(1.0, gt=0, le=100, description="how often a clip counts in an epoch of training")
-    held_out: float = Field(0.05, ge=0, lt=0.9, description="share of clips kept for evaluation, chosen by a stable hash")
+    held_out: float = Field(
+        0.05, ge=0, lt=0.9, description="share of clips kept for evaluation, chosen by a stable hash"
+    )
     held_out_ids: Path | None = Field(None, description="file with one held-out clip id a line; replaces held_out")
 
     @model_validator(mode="after")
     def _published_needs_an_origin(self) -> Self:
         published = self.descriptions
-        if isinstance(published, PublishedDescriptions) and not (published.repo or published.path):
-            if not (isinstance(self.source, SyntheticSource) and self.source.voices == "generic"):
-                raise ValueError("descriptions.kind published needs descriptions.repo or descriptions.path")
+        brings_its_own = isinstance(self.source, SyntheticSource) and self.source.voices == "generic"
+        if isinstance(published, PublishedDescriptions) and not (published.repo or published.path or brings_its_own):
+            raise ValueError("descriptions.kind published needs descriptions.repo or descriptions.path")
         return self
 
     @property
@@ -142,7 +150,9 @@ class Annotation(Section):
     era: Literal["a", "b"] = Field("a", description="a: until May 2024 (v01); b: since (v02)")
     phonemes: Literal["before_2_2", "since_2_2"] = Field("before_2_2", description="behaviour of g2p around its 2.2")
     pitch: Literal["praat", "penn", "penn_viterbi"] = "praat"
-    room: Literal["classical", "brouhaha", "brouhaha_fast"] = Field("classical", description="estimator of SNR, C50 and speech duration")
+    room: Literal["classical", "brouhaha", "brouhaha_fast"] = Field(
+        "classical", description="estimator of SNR, C50 and speech duration"
+    )
     quality: Literal["none", "squim"] = Field("none", description="STOI, PESQ and SI-SDR")
     batch_seconds: float = Field(600, gt=0, description="seconds of audio in one batch of a network")
 
@@ -155,7 +165,10 @@ class Binning(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for key, value, known in (("edges", self.edges, (*EDGE_SETS, "estimated")), ("labels", self.labels, ("v01", "v02"))):
+        for key, value, known in (
+            ("edges", self.edges, (*EDGE_SETS, "estimated")),
+            ("labels", self.labels, ("v01", "v02")),
+        ):
             if value is not None and value not in known and not Path(value).is_file():
                 raise ValueError(f"{key}: {value!r} is neither one of {', '.join(known)} nor a file")
         return self
@@ -165,10 +178,16 @@ class Describing(Section):
     """How text bins become English."""
 
     engine: Literal["template", "transformers", "vllm", "server"] = "template"
-    prompt: str = Field("expresso", description="expresso, generic_v01, generic_v02, generic_v02_accent, named_v01, named_v02, or a path to a template")
+    prompt: str = Field(
+        "expresso",
+        description="expresso, generic_v01, generic_v02, generic_v02_accent, named_v01, named_v02, or a template file",
+    )
     model: str | None = Field(None, description="Hub id or folder of the language model")
     revision: str = "main"
-    url: str | None = Field(None, description="server engine: base URL of an OpenAI-compatible endpoint; its key comes from PARLER_LLM_API_KEY")
+    url: str | None = Field(
+        None,
+        description="server engine: base URL of an OpenAI-compatible endpoint; its key comes from PARLER_LLM_API_KEY",
+    )
     paraphrases: int = Field(8, ge=1, le=64, description="verified paraphrases per distinct attribute tuple")
     captions: list[Literal["named", "situational"]] = ["named"]
     temperature: float = Field(0.6, ge=0, le=2)
@@ -229,7 +248,9 @@ class Training(Section):
     group_by_length: bool = True
     gradient_checkpointing: bool = False
     codebook_weights: list[float] | None = None
-    like_reference: bool = Field(False, description="also report the reference's loss and 8-clip evaluation, as published")
+    like_reference: bool = Field(
+        False, description="also report the reference's loss and 8-clip evaluation, as published"
+    )
     evaluate_every: int = Field(100, gt=0, description="updates between held-out evaluations")
     save_every: int = Field(100, gt=0, description="updates between resumable checkpoints")
     keep_checkpoints: int = Field(2, ge=1)
@@ -290,11 +311,17 @@ class Recipe(Section):
     def _consistent(self) -> Self:
         for name in self.corpora:
             if not name.isidentifier() or name in ("training", "evaluation", "base"):
-                raise ValueError(f"corpora.{name}: a corpus needs a lower-case identifier other than training, evaluation, base")
+                raise ValueError(
+                    f"corpora.{name}: a corpus needs a lower-case identifier other than training, evaluation, base"
+                )
         if self.annotation.era == "b" and self.binning.edges.startswith("v01"):
-            raise ValueError("binning.edges v01 were made from era a tags: set annotation.era to a, or binning.edges to v02")
+            raise ValueError(
+                "binning.edges v01 were made from era a tags: set annotation.era to a, or binning.edges to v02"
+            )
         if self.annotation.era == "a" and self.binning.edges == "v02":
-            raise ValueError("binning.edges v02 were made from era b tags: set annotation.era to b, or binning.edges to v01_2024_04")
+            raise ValueError(
+                "binning.edges v02 were made from era b tags: set annotation.era to b, or binning.edges to v01_2024_04"
+            )
         return self
 
 
@@ -314,7 +341,9 @@ def load_recipe(name_or_path: str | Path | None = None) -> Recipe:
     except yaml.YAMLError as error:
         raise RecipeError(f"{origin}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
-        raise RecipeError(f"{origin}: a recipe is a mapping of sections; copy parler_assets/recipes/sample.yaml to start")
+        raise RecipeError(
+            f"{origin}: a recipe is a mapping of sections; copy parler_assets/recipes/sample.yaml to start"
+        )
     try:
         return Recipe.model_validate(_resolve_paths(content, Path(origin).parent))
     except ValidationError as error:
@@ -343,7 +372,10 @@ _PATH_KEYS = ("path", "metadata", "held_out_ids")
 def _resolve_paths(node, folder: Path):
     """Paths in a recipe are relative to the recipe's own folder, wherever it is used from."""
     if isinstance(node, dict):
-        return {k: _resolved(v, folder) if k in _PATH_KEYS and isinstance(v, str) else _resolve_paths(v, folder) for k, v in node.items()}
+        return {
+            k: _resolved(v, folder) if k in _PATH_KEYS and isinstance(v, str) else _resolve_paths(v, folder)
+            for k, v in node.items()
+        }
     if isinstance(node, list):
         return [_resolve_paths(item, folder) for item in node]
     return node
@@ -358,6 +390,9 @@ def _explain(error: ValidationError, origin: str) -> str:
     lines = [f"{origin}: {error.error_count()} problem(s)"]
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "recipe"
-        remedy = {"extra_forbidden": "unknown key: remove it or correct its spelling", "missing": "required: add it"}.get(problem["type"])
+        remedy = {
+            "extra_forbidden": "unknown key: remove it or correct its spelling",
+            "missing": "required: add it",
+        }.get(problem["type"])
         lines.append(f"  {key}: {remedy or problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

@@ -62,7 +62,10 @@ class Manifest:
     @property
     def digest(self) -> str:
         """Digest of the content alone: a rebuild that gives the same rows has the same digest."""
-        content = [[shard.rows, shard.sha256] for shard in self.shards], [asdict(row) for row in self.set_aside]
+        content = (
+            [[shard.rows, shard.sha256] for shard in self.shards],
+            [asdict(row) for row in self.set_aside],
+        )
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -243,9 +246,13 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise ShardError(f"{path}: missing, so this stage has not finished; materialize it first") from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ShardError(f"{path}: damaged ({error}); delete it and materialize this asset again, finished shards are kept") from None
+        raise ShardError(
+            f"{path}: damaged ({error}); delete it and materialize this asset again, finished shards are kept"
+        ) from None
     if manifest.schema_version != SCHEMA_VERSION:
-        raise ShardError(f"{path}: schema version {manifest.schema_version}, this code reads {SCHEMA_VERSION}; delete the folder and rebuild")
+        raise ShardError(
+            f"{path}: schema version {manifest.schema_version}, this code reads {SCHEMA_VERSION}; delete it and rebuild"
+        )
     return manifest
 
 
@@ -254,9 +261,13 @@ def read_shard(folder: Path, shard: Shard, columns: list[str] | None = None) -> 
     try:
         table = pq.read_table(path, columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
-        raise ShardError(f"{path}: unreadable ({error}); delete {MANIFEST} beside it and materialize this asset again") from None
+        raise ShardError(
+            f"{path}: unreadable ({error}); delete {MANIFEST} beside it and materialize this asset again"
+        ) from None
     if table.num_rows != shard.rows:
-        raise ShardError(f"{path}: {table.num_rows} rows, the manifest says {shard.rows}; delete the file and materialize again")
+        raise ShardError(
+            f"{path}: {table.num_rows} rows, the manifest says {shard.rows}; delete the file and materialize again"
+        )
     return table
 
 

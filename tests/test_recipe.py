@@ -1,0 +1,115 @@
+"""A recipe is checked completely at load, and its errors name the key and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from parler_assets.recipe import SHIPPED, RecipeError, digest, load_recipe
+
+MINIMAL = {
+    "name": "mine",
+    "corpora": {"voices": {"source": {"kind": "synthetic", "voices": "named", "clips": 4}}},
+    "evaluation": {"speakers": ["Jerry"], "styles": ["happy"]},
+}
+
+
+def written(tmp_path, content) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return str(path)
+
+
+def changed(**sections) -> dict:
+    return MINIMAL | sections
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_recipes_load(name):
+    assert load_recipe(name).name == name
+
+
+def test_reference_run_has_the_published_values():
+    recipe = load_recipe("expresso")
+    training = recipe.training
+    assert list(recipe.corpora) == ["expresso", "jenny", "libritts_clean", "libritts_other"]
+    assert recipe.corpora["jenny"].source.split == "train[:20%]"
+    assert recipe.corpora["expresso"].speaker_names == {
+        "ex01": "Jerry",
+        "ex02": "Elisabeth",
+        "ex03": "Thomas",
+        "ex04": "Talia",
+    }
+    assert (training.epochs, training.learning_rate, training.warmup_steps) == (8, 8e-5, 250)
+    assert (training.batch_size, training.effective_batch_size, training.seed) == (16, 128, 456)
+    assert (training.adam_beta1, training.adam_beta2, training.weight_decay) == (0.9, 0.99, 0.01)
+    assert (training.min_seconds, training.max_seconds, training.max_text_length) == (2, 30, 400)
+    assert (training.scheduler, training.precision, training.freeze_text_encoder) == (
+        "cosine",
+        "bfloat16",
+        True,
+    )
+    assert recipe.describing.model == "mistralai/Mistral-7B-Instruct-v0.2"
+    assert (recipe.annotation.era, recipe.binning.edges) == ("a", "v01_2024_04")
+
+
+def test_environment_chooses_the_recipe(monkeypatch):
+    monkeypatch.setenv("PARLER_RECIPE", "expresso")
+    assert load_recipe().name == "expresso"
+    monkeypatch.delenv("PARLER_RECIPE")
+    assert load_recipe().name == "sample"
+
+
+def test_paths_are_relative_to_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    recipe = load_recipe(written(tmp_path, changed(corpora={"mine": {"source": {"kind": "folder", "path": "clips"}}})))
+    assert recipe.corpora["mine"].source.path == tmp_path / "clips"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (changed(trainng={"epochs": 3}), "trainng: unknown key"),
+        (changed(training={"epochs": "many"}), "training.epochs"),
+        (changed(training={"learning_rate": "8e-5x"}), "training.learning_rate"),
+        (changed(training={"min_seconds": 5, "max_seconds": 2}), "min_seconds must be below max_seconds"),
+        (changed(training={"effective_batch_size": 100}), "multiple of batch_size"),
+        (changed(binning={"edges": "v03"}), "'v03' is neither one of"),
+        (changed(annotation={"era": "b"}), "set annotation.era to a"),
+        (changed(binning={"edges": "v02"}), "set annotation.era to b"),
+        (changed(describing={"engine": "vllm"}), "needs describing.model"),
+        (changed(describing={"engine": "server", "model": "m"}), "needs describing.url"),
+        (changed(base={"repo": "a/b", "path": "c"}), "either repo or path"),
+        (changed(corpora={}), "corpora"),
+        (changed(corpora={"Two words": MINIMAL["corpora"]["voices"]}), "lower-case identifier"),
+        (
+            changed(corpora={"c": {"source": {"kind": "hub", "repo": "no-owner"}}}),
+            "corpora.c.source.hub.repo",
+        ),
+        (changed(corpora={"c": {"source": {"kind": "tape"}}}), "corpora.c.source"),
+        (
+            changed(corpora={"c": MINIMAL["corpora"]["voices"] | {"descriptions": {"kind": "published"}}}),
+            "needs descriptions.repo or descriptions.path",
+        ),
+        ({k: v for k, v in MINIMAL.items() if k != "evaluation"}, "evaluation: required"),
+        ("- just\n- a list", "mapping of sections"),
+        ("name: [unclosed", "not valid YAML"),
+    ],
+)
+def test_errors_name_the_key_and_the_remedy(tmp_path, content, said):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(written(tmp_path, content))
+    assert said in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+
+
+def test_unknown_recipe_lists_what_exists():
+    with pytest.raises(RecipeError, match="sample, expresso"):
+        load_recipe("exprezzo")
+
+
+def test_digest_follows_the_section_alone():
+    sample = load_recipe("sample")
+    other = sample.training.model_copy(update={"epochs": 9})
+    assert digest(sample.training) == digest(load_recipe("sample").training)
+    assert digest(sample.training) != digest(other)

@@ -1,0 +1,183 @@
+"""Shards: complete or absent to a reader, resumed at the first missing one, never mixed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parler_assets.speech import shards
+from parler_assets.speech.shards import Part, SetAside, ShardError
+
+
+def part(index: int) -> Part:
+    table = pa.table({"id": [f"{index}-{row}" for row in range(3)], "value": [index, index + 1, index + 2]})
+    return Part(table, [SetAside(f"{index}-bad", "test", "made to fail")])
+
+
+def test_round_trip_keeps_order_and_set_aside_rows(tmp_path):
+    result = shards.build(tmp_path, "f1", 4, part, facts=lambda: {"edges": [1.5]})
+    assert not result.reused
+    assert shards.read(tmp_path)["id"].to_pylist() == [f"{i}-{row}" for i in range(4) for row in range(3)]
+    manifest = shards.read_manifest(tmp_path)
+    assert [row.id for row in manifest.set_aside] == [f"{i}-bad" for i in range(4)]
+    assert manifest.facts == {"edges": [1.5]}
+    assert manifest.rows == 12
+
+
+def test_same_fingerprint_computes_nothing(tmp_path):
+    first = shards.build(tmp_path, "f1", 2, part)
+    again = shards.build(tmp_path, "f1", 2, lambda index: pytest.fail("computed again"))
+    assert again.reused
+    assert again.digest == first.digest
+
+
+def test_rebuild_computes_but_keeps_the_digest(tmp_path):
+    first = shards.build(tmp_path, "f1", 2, part)
+    calls: list[int] = []
+    again = shards.build(tmp_path, "f1", 2, lambda index: calls.append(index) or part(index), rebuild=True)
+    assert calls == [0, 1]
+    assert again.digest == first.digest
+
+
+def test_digest_is_of_the_content_not_of_the_fingerprint(tmp_path):
+    one = shards.build(tmp_path / "a", "f1", 2, part)
+    two = shards.build(tmp_path / "b", "f2", 2, part)
+    assert one.digest == two.digest
+
+
+def test_failure_keeps_finished_shards_and_the_old_output(tmp_path):
+    shards.build(tmp_path, "old", 2, part)
+
+    def fails_at_two(index: int) -> Part:
+        if index == 2:
+            raise OSError("disk full")
+        return part(index + 10)
+
+    with pytest.raises(OSError, match="disk full"):
+        shards.build(tmp_path, "new", 3, fails_at_two)
+    assert shards.read_manifest(tmp_path).fingerprint == "old"
+    assert shards.read(tmp_path).num_rows == 6
+    calls: list[int] = []
+    shards.build(tmp_path, "new", 3, lambda index: calls.append(index) or part(index + 10))
+    assert calls == [2]
+    assert {path.name for path in tmp_path.glob("part-*")} == {f"part-{i:05d}-new.parquet" for i in range(3)}
+
+
+def test_a_shard_changed_on_disk_is_made_again(tmp_path):
+    with pytest.raises(KeyError):
+        shards.build(tmp_path, "f", 2, lambda index: {0: part(0)}[index])
+    (tmp_path / "part-00000-f.parquet").write_bytes(b"half a file")
+    calls: list[int] = []
+    shards.build(tmp_path, "f", 2, lambda index: calls.append(index) or part(index))
+    assert calls == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "materialize it first"), ("{", "damaged"), ("{}", "damaged")],
+    ids=["missing", "truncated", "empty"],
+)
+def test_bad_manifest_names_file_and_remedy(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / shards.MANIFEST).write_text(content)
+    with pytest.raises(ShardError, match=said) as caught:
+        shards.read_manifest(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_manifest_of_another_schema_version_is_refused(tmp_path):
+    shards.build(tmp_path, "f", 1, part)
+    content = json.loads((tmp_path / shards.MANIFEST).read_text()) | {"schema_version": 99}
+    (tmp_path / shards.MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(ShardError, match="schema version 99"):
+        shards.read_manifest(tmp_path)
+
+
+def test_damaged_shard_names_file_and_remedy(tmp_path):
+    manifest = shards.build(tmp_path, "f", 1, part).manifest
+    (tmp_path / manifest.shards[0].file).write_bytes(b"not parquet")
+    with pytest.raises(ShardError, match=r"part-00000.*materialize"):
+        shards.read(tmp_path)
+
+
+def test_map_follows_the_content_of_its_source(tmp_path):
+    def double(table: pa.Table) -> Part:
+        return Part(table.append_column("twice", pa.array([2 * v for v in table["value"].to_pylist()])))
+
+    shards.build(tmp_path / "in", "f1", 2, part)
+    first = shards.map_shards(tmp_path / "in", tmp_path / "out", "g", double)
+    assert shards.map_shards(tmp_path / "in", tmp_path / "out", "g", double).reused
+    shards.build(tmp_path / "in", "f2", 2, lambda index: part(index + 1))
+    second = shards.map_shards(tmp_path / "in", tmp_path / "out", "g", double)
+    assert not second.reused
+    assert second.digest != first.digest
+    assert shards.read(tmp_path / "out")["twice"].to_pylist() == [2, 4, 6, 4, 6, 8]
+
+
+KILLED = """
+import os, signal, sys
+import pyarrow as pa
+from parler_assets.speech import shards
+
+def make(index):
+    if index == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return shards.Part(pa.table({"id": [str(index)]}))
+
+shards.build(__import__("pathlib").Path(sys.argv[1]), "f", 5, make)
+"""
+
+
+@pytest.mark.parametrize("at", [0, 3])
+def test_sigkill_loses_at_most_the_shard_in_progress(tmp_path, at):
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), str(at)],
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+        stderr=subprocess.DEVNULL,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(ShardError):
+        shards.read(tmp_path)
+    calls: list[int] = []
+    shards.build(tmp_path, "f", 5, lambda i: calls.append(i) or Part(pa.table({"id": [str(i)]})))
+    assert calls == list(range(at, 5))
+    assert shards.read(tmp_path)["id"].to_pylist() == ["0", "1", "2", "3", "4"]
+
+
+@given(crashes=st.lists(st.integers(0, 5), max_size=4), count=st.integers(1, 6))
+@settings(max_examples=25, deadline=None)
+def test_any_sequence_of_crashes_ends_in_the_same_content(tmp_path_factory, crashes, count):
+    folder = tmp_path_factory.mktemp("crash")
+    made: list[int] = []
+    for stop in crashes:
+
+        def fragile(index: int, stop=stop) -> Part:
+            if index == stop:
+                raise RuntimeError("crash")
+            made.append(index)
+            return part(index)
+
+        if stop < count:
+            with pytest.raises(RuntimeError) if stop not in made else _nothing():
+                shards.build(folder, "f", count, fragile)
+    final = shards.build(folder, "f", count, lambda index: made.append(index) or part(index))
+    assert sorted(made) == list(range(count))
+    assert final.digest == shards.build(folder / "clean", "f", count, part).digest
+
+
+class _nothing:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *error):
+        return False
