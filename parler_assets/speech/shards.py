@@ -1,10 +1,10 @@
 """Sharded Parquet: what every stage of a lane writes and reads.
 
-A stage's output is a folder of Parquet shards and `manifest.json`, written last. Readers go through the manifest only, so
-a folder is either complete or, to a reader, absent. A shard is written to a temporary name, synced and renamed together
-with a small record beside it; a stage that was killed finds those records and goes on at the first missing shard. File
-names carry the fingerprint of the settings and inputs they came from: shards of another fingerprint are never mixed in,
-and the previous complete output stays readable until the new manifest replaces the old one.
+A stage's output is a folder of Parquet shards and `manifest.json`, written last. Readers go through the manifest only,
+so a folder is either complete or, to a reader, absent. A shard is written to a temporary name, synced and renamed, with
+a small record beside it; a stage that was killed finds those records and goes on at the first missing shard. File names
+carry the fingerprint of the settings and inputs they came from: shards of another fingerprint are never mixed in, and
+the previous complete output stays readable until the new manifest replaces the old one.
 """
 
 from __future__ import annotations
