@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -225,6 +226,17 @@ class Coding(Section):
     batch_seconds: float = Field(120, gt=0, description="seconds of audio encoded at once")
 
 
+class Lora(Section):
+    """Low-rank adapters instead of all weights, for cards of 12-16 GB; merged into the weights when saved."""
+
+    rank: int = Field(16, ge=1, le=512)
+    alpha: float = Field(32.0, gt=0, description="strength: updates are scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] = Field(
+        ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"], min_length=1, description="decoder layers adapted"
+    )
+
+
 class Training(Section):
     """Fine-tuning; names as in transformers.TrainingArguments where both have the setting."""
 
@@ -232,6 +244,7 @@ class Training(Section):
     max_seconds: float = Field(30.0, gt=0)
     max_text_length: int = Field(400, gt=0, description="characters of the transcript")
     max_description_length: int = Field(500, gt=0, description="characters of the description")
+    min_hours: float = Field(0.0, ge=0, description="refuse to train on fewer hours: a corpus may have gone missing")
     epochs: float = Field(8.0, gt=0)
     max_steps: int = Field(-1, description="stop after this many updates; -1: by epochs")
     learning_rate: float = Field(0.00008, gt=0, description="write 0.00008: YAML reads 8e-5 as a string")
@@ -243,6 +256,9 @@ class Training(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     batch_size: int = Field(16, gt=0, description="clips per device and micro-batch")
     effective_batch_size: int = Field(128, gt=0, description="clips per update over all devices")
+    max_positions: int | None = Field(
+        None, gt=0, description="decoder positions of one micro-batch, padding included: a limit on memory"
+    )
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     freeze_text_encoder: bool = True
     group_by_length: bool = True
@@ -255,9 +271,29 @@ class Training(Section):
     save_every: int = Field(100, gt=0, description="updates between resumable checkpoints")
     keep_checkpoints: int = Field(2, ge=1)
     keep_best: bool = Field(True, description="end with the weights of the lowest held-out loss")
+    early_stopping: int = Field(0, ge=0, description="stop after this many evaluations without improvement; 0: never")
+    lora: Lora | None = Field(None, description="train low-rank adapters only; null trains all decoder weights")
     log_every: int = Field(2, gt=0)
     processes: int = Field(1, ge=1, description="processes started by accelerate launch on this machine")
     seed: int = 456
+    variants: dict[str, dict[str, float | int | bool | str | None]] = Field(
+        {}, description="a sweep: name to the settings it changes, each trained, scored and compared"
+    )
+
+    def variant(self, name: str) -> Training:
+        """The settings of one variant of the sweep, itself without variants."""
+        return Training.model_validate({**self.model_dump(exclude={"variants"}), **self.variants[name]})
+
+    @model_validator(mode="after")
+    def _variants_are_possible(self) -> Self:
+        for name, changes in self.variants.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or "variants" in changes:
+                raise ValueError(f"variants.{name}: needs a lower-case name, and changes settings other than variants")
+            try:
+                self.variant(name)
+            except ValidationError as error:
+                raise ValueError(_explain(error, f"variants.{name}")) from None
+        return self
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
