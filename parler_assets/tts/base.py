@@ -1,0 +1,119 @@
+"""The checkpoint that coding and fine-tuning start from: found, pinned to a commit, checked, digested."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from parler_assets.recipe import Base
+from parler_assets.speech import shards
+
+PINS = "pins.json"
+_PARTS = ("text_encoder", "audio_encoder", "decoder")
+_WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "README.md", "LICENSE*"]
+_TOKENIZERS = ("tokenizer.json", "spiece.model", "tokenizer.model")
+
+
+class BaseError(ValueError):
+    """A base checkpoint that cannot be used; the message names the folder and the remedy."""
+
+
+@dataclass(frozen=True)
+class BaseCheckpoint:
+    """A checkpoint in the published layout. `digest` changes with its content, `revision` is the Hub commit."""
+
+    path: Path
+    digest: str
+    revision: str | None
+    licence: str | None
+
+
+def fetch_base(base: Base, folder: Path) -> BaseCheckpoint:
+    """Make the base checkpoint available on this machine.
+
+    A Hub repository is copied into a folder named after its commit: a branch is resolved the first time and kept in
+    `folder/pins.json`, so that later runs use the same commit until that file is removed. A local path, or the
+    checkpoint shipped with the package, is used where it lies.
+
+    Raises:
+        BaseError: no such folder, or not a safetensors checkpoint in the published layout.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    revision = None
+    if base.repo:
+        revision = pinned_revision(base.repo, base.revision, folder / PINS)
+        path = _download(base.repo, revision, folder / revision[:12])
+    elif base.path:
+        path = Path(base.path)
+    else:
+        from parler_assets.sample import base_path
+
+        path = base_path()
+    validate_base(path)
+    return BaseCheckpoint(path, checkpoint_digest(path), revision, base.licence)
+
+
+def pinned_revision(repo: str, revision: str, pins: Path) -> str:
+    """The commit of `repo` at `revision`: from the pins file, else asked of the Hub once and written there."""
+    if re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    known = json.loads(pins.read_text(encoding="utf-8")) if pins.is_file() else {}
+    key = f"{repo}@{revision}"
+    if key not in known:
+        from huggingface_hub import HfApi
+
+        known[key] = HfApi().model_info(repo, revision=revision).sha
+        shards.write_json(pins, known)
+    return known[key]
+
+
+def _download(repo: str, commit: str, folder: Path) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=_WANTED))
+
+
+def validate_base(path: Path) -> dict:
+    """The checkpoint's config, after checking that everything training needs is there.
+
+    Raises:
+        BaseError: naming the folder, what is missing, and the remedy.
+    """
+    if not path.is_dir():
+        raise BaseError(
+            f"{path}: no such folder; set base.path to a checkpoint folder or base.repo to a Hub repository"
+        )
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BaseError(f"{path}: no config.json, so this is not a checkpoint folder") from None
+    except json.JSONDecodeError as error:
+        raise BaseError(f"{path}/config.json: not JSON ({error}); fetch the checkpoint again") from None
+    missing = [part for part in _PARTS if not isinstance(config.get(part), dict)]
+    if missing:
+        raise BaseError(f"{path}/config.json: no {', '.join(missing)} section, so this is not a Parler-TTS checkpoint")
+    if not list(path.glob("*.safetensors")):
+        pickled = [file.name for file in path.glob("*.bin")]
+        remedy = f"convert {pickled[0]} with its original software" if pickled else "fetch the checkpoint again"
+        raise BaseError(f"{path}: no .safetensors weights (pickled weights are never loaded); {remedy}")
+    if not any((path / name).is_file() for name in _TOKENIZERS):
+        raise BaseError(f"{path}: no tokenizer ({' or '.join(_TOKENIZERS)}); copy it from the model's repository")
+    return config
+
+
+def codebook_shape(path: Path) -> tuple[int, int]:
+    """(number of codebooks, entries of one codebook) of the checkpoint in `path`."""
+    config = validate_base(path)
+    decoder, audio = config["decoder"], config["audio_encoder"]
+    size = audio.get("codebook_size") or decoder.get("eos_token_id") or decoder.get("pad_token_id")
+    return int(decoder["num_codebooks"]), int(size)
+
+
+def checkpoint_digest(path: Path) -> str:
+    """Digest of the files that make a checkpoint behave as it does: weights, configs, tokenizers."""
+    kept = sorted(f for f in path.iterdir() if f.suffix in (".safetensors", ".json", ".model") and f.is_file())
+    lines = [f"{file.name}:{shards.sha256_of(file)}" for file in kept if file.name != "provenance.json"]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

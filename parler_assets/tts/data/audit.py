@@ -1,0 +1,118 @@
+"""What makes a training set unfit. Training calls this itself and refuses: a check in the graph can be skipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from parler_assets.speech import shards
+from parler_assets.tts.data.store import HELD_OUT, TRAIN, Split, open_split
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason not to train on a set. `kind` is a stable name, `message` says what, where and what to do."""
+
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+def audit_training_set(folder: Path) -> list[Problem]:
+    """Every problem of a finished training set; an empty list means it can be trained on.
+
+    Raises:
+        ShardError: the set is unfinished or a file is unreadable.
+    """
+    facts = shards.read_manifest(folder).facts
+    train, held_out = open_split(folder, TRAIN), open_split(folder, HELD_OUT)
+    problems = [*_corpora(facts["mixture"]), *_size(train, held_out, facts)]
+    for split, name in ((train, TRAIN), (held_out, HELD_OUT)):
+        problems += _codes(split, name, facts["codebook_size"])
+        problems += _descriptions(split, name)
+    return problems + _leakage(train, held_out)
+
+
+def _corpora(mixture: list[dict]) -> list[Problem]:
+    found = []
+    for record in mixture:
+        if record["clips"] and not record["described"]:
+            message = (
+                f"corpus {record['corpus']}: none of its {record['clips']} clips has a description; "
+                "the ids of clips and descriptions do not match: check id columns, split and config of both"
+            )
+            found.append(Problem("no_descriptions", message))
+        if record["clips"] and not record["coded"]:
+            message = f"corpus {record['corpus']}: none of its clips has codes; materialize dac_codes again"
+            found.append(Problem("no_codes", message))
+    return found
+
+
+def _size(train: Split, held_out: Split, facts: dict) -> list[Problem]:
+    reasons = "; ".join(
+        f"{record['corpus']}: {count} {reason}"
+        for record in facts["mixture"]
+        for reason, count in record["set_aside"].items()
+    )
+    if not len(train):
+        return [Problem("empty", f"no clip is left to train on ({reasons or 'the corpora have no clips'})")]
+    hours = float(np.sum(train.table["duration"].to_numpy())) / 3600
+    if hours < facts["min_hours"]:
+        message = (
+            f"{hours:.2f} h to train on, training.min_hours is {facts['min_hours']:g} (set aside: {reasons or 'none'})"
+        )
+        return [Problem("too_few_hours", message)]
+    if not len(held_out):
+        return [Problem("no_held_out", "no clip is held out, so no loss could be trusted; set held_out of a corpus")]
+    return []
+
+
+def _codes(split: Split, name: str, codebook_size: int) -> list[Problem]:
+    if not len(split):
+        return []
+    needed = int((split.offsets + split.frames).max())
+    intact = len(split.codes) >= needed
+    if not intact or shards.sha256_of(split.folder / split.codes_file)[:16] not in split.codes_file:
+        message = f"{split.folder / split.codes_file}: damaged; delete it and materialize the training set again"
+        return [Problem("corrupt_codes", message)]
+    highest = int(split.codes.max())
+    if highest < codebook_size:
+        return []
+    frame = int(np.argmax(split.codes.max(axis=1) >= codebook_size))
+    row = int(np.searchsorted(split.offsets, frame, side="right")) - 1
+    where = f"{split.table['corpus'][row]}/{split.table['id'][row]}"
+    message = f"{name}: clip {where} has code {highest}, codebooks have {codebook_size} entries; encode again"
+    return [Problem("codes_out_of_range", message)]
+
+
+def _descriptions(split: Split, name: str) -> list[Problem]:
+    empty = [row for row, text in enumerate(split.table["description"].to_pylist()) if not text]
+    if not empty:
+        return []
+    where = f"{split.table['corpus'][empty[0]]}/{split.table['id'][empty[0]]}"
+    return [Problem("missing_descriptions", f"{name}: {len(empty)} clips have no description, the first is {where}")]
+
+
+def _utterances(split: Split) -> dict[tuple[str, str], str]:
+    columns = (split.table[name].to_pylist() for name in ("corpus", "speaker", "text", "id"))
+    return {
+        (speaker or f"({corpus})", " ".join(text.lower().split())): f"{corpus}/{name}"
+        for corpus, speaker, text, name in zip(*columns, strict=True)
+    }
+
+
+def _leakage(train: Split, held_out: Split) -> list[Problem]:
+    trained, kept = _utterances(train), _utterances(held_out)
+    shared = sorted(set(trained) & set(kept))
+    if not shared:
+        return []
+    first = shared[0]
+    message = (
+        f"{len(shared)} utterances are in training and held out, the first is {first[1]!r} by {first[0]} "
+        f"({trained[first]}, {kept[first]}); correct the list of held-out ids"
+    )
+    return [Problem("leakage", message)]

@@ -1,0 +1,64 @@
+"""What a training set is made of: rows, hours, speakers and styles of each corpus, and whose licences it carries."""
+
+from __future__ import annotations
+
+from parler_assets.tts.data.lanes import JoinedLane, Row
+
+
+def mixture_report(
+    lanes: list[JoinedLane], train: list[Row], held_out: list[Row], leaked: dict[str, int]
+) -> list[dict]:
+    """One record for each corpus; `share` is its part of the training hours as weighted in an epoch."""
+    records = [_record(joined, train, held_out, leaked.get(joined.lane.name, 0)) for joined in lanes]
+    weighted = sum(record["train_hours"] * record["weight"] for record in records)
+    for record in records:
+        record["share"] = round(record["train_hours"] * record["weight"] / weighted, 4) if weighted else 0.0
+    return records
+
+
+def _record(joined: JoinedLane, train: list[Row], held_out: list[Row], leaked: int) -> dict:
+    name = joined.lane.name
+    trained, kept = ([row for row in rows if row.corpus == name] for rows in (train, held_out))
+    reasons = joined.reasons | ({"same words held out": leaked} if leaked else {})
+    return {
+        "corpus": name,
+        "clips": joined.clips,
+        "described": joined.described,
+        "coded": joined.coded,
+        "train_rows": len(trained),
+        "held_out_rows": len(kept),
+        "train_hours": _hours(trained),
+        "held_out_hours": _hours(kept),
+        "speakers": sorted({row.speaker for row in trained if row.speaker}),
+        "styles": sorted({row.style for row in trained if row.style}),
+        "weight": joined.lane.weight,
+        "licence": joined.lane.licence,
+        "set_aside": dict(sorted(reasons.items())),
+    }
+
+
+def _hours(rows: list[Row]) -> float:
+    return round(sum(row.duration for row in rows) / 3600, 5)
+
+
+def licences(mixture: list[dict]) -> dict[str, str]:
+    """Corpus to licence; a corpus without one says so, because its terms then bind unread."""
+    return {record["corpus"]: record["licence"] or "unknown" for record in mixture if record["train_rows"]}
+
+
+def mixture_markdown(mixture: list[dict]) -> str:
+    """The mixture as a Markdown table."""
+    head = "| corpus | clips | train | held out | hours | share | speakers | styles | weight | licence | set aside |"
+    lines = [head, "|" + " --- |" * 11]
+    for r in mixture:
+        aside = ", ".join(f"{count} {reason}" for reason, count in r["set_aside"].items()) or "none"
+        cells = (r["corpus"], r["clips"], r["train_rows"], r["held_out_rows"], f"{r['train_hours']:.2f}")
+        more = (
+            f"{r['share']:.1%}",
+            len(r["speakers"]),
+            len(r["styles"]),
+            f"{r['weight']:g}",
+            r["licence"] or "unknown",
+        )
+        lines.append("| " + " | ".join(str(cell) for cell in (*cells, *more, aside)) + " |")
+    return "\n".join(lines)
