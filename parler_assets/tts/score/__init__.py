@@ -1,0 +1,123 @@
+"""Scores of generated speech, by the instruments that described the corpus, beside real, copy, base and chance."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parler_assets.recipe import Annotation, Evaluation, digest
+from parler_assets.speech import shards
+from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.score import card as cards
+from parler_assets.tts.score.measure import measure_samples
+from parler_assets.tts.score.numbers import Missing, Outcome, Score
+from parler_assets.tts.score.probe import Probe
+from parler_assets.tts.score.table import check_thresholds, flat, markdown, worse_than_base, write_lines
+from parler_assets.tts.score.voices import Speakers, known_speakers, sentences, train_probes
+
+VERSION = "1"
+__all__ = ["Score", "Scores", "check_thresholds", "read_scorecard", "score_samples"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A finished scorecard: `scorecard.json`, `scorecard.md`, `samples.jsonl` and `samples.parquet` in `folder`."""
+
+    folder: Path
+    card: dict
+    reused: bool
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        return digest({key: self.card[key] for key in ("scores", "differences", "missing")})
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        return flat(self.card)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.numbers
+
+    @property
+    def markdown(self) -> str:
+        return markdown(self.card)
+
+
+def score_samples(
+    samples: Path,
+    training_set: Path,
+    bins: Sequence[Path],
+    base: Path,
+    folder: Path,
+    annotation: Annotation,
+    settings: Evaluation,
+    device: str = "cpu",
+    rebuild: bool = False,
+) -> Scores:
+    """Measure and score every sample, and write the scorecard.
+
+    Args:
+        bins: text bins of the lanes that have them: they know genders, pitches, edges and labels.
+        base: the checkpoint whose codec made the codes.
+
+    Raises:
+        ShardError: an input is unfinished.
+    """
+    started = time.perf_counter()
+    digests = [shards.read_manifest(path).digest for path in (samples, training_set, *bins)]
+    fingerprint = digest(digests, checkpoint_digest(base), annotation, settings.styles, settings.seed, VERSION)
+    finished = None if rebuild else read_scorecard(folder)
+    if finished and finished["fingerprint"] == fingerprint:
+        return Scores(folder, finished, True, time.perf_counter() - started)
+    known = known_speakers(bins)
+    texts = shards.read(samples, ["text"])["text"].unique().to_pylist()
+    closed = sentences(training_set, texts, settings.speakers)
+    measured = measure_samples(
+        samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild
+    )
+    probes = train_probes(training_set, base, settings.styles, known, annotation, device)
+    rows = cards.with_hits(cards.with_requests(shards.read(measured.folder).to_pylist()), probes, known)
+    made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed)
+    made |= {"fingerprint": fingerprint, "set_aside": len(shards.read_manifest(samples).set_aside)}
+    _write(folder, made, rows)
+    return Scores(folder, made, False, time.perf_counter() - started)
+
+
+def _card(rows: list[dict], probes: dict[str, Probe], known: Speakers, recogniser: str, seed: int) -> dict:
+    by_system = {system: [row for row in rows if row["system"] == system] for system in cards.SYSTEMS}
+    by_system["chance"] = cards.chance_rows(by_system["finetuned"], seed)
+    outcomes: list[Outcome] = []
+    for system, chosen in by_system.items():
+        outcomes += cards.system_scores(system, chosen, probes, known, recogniser)
+    outcomes += [Missing(metric, "finetuned", reason) for metric, reason in cards.NOT_HERE]
+    differences = [score.as_dict() for score in cards.paired_differences(rows) if isinstance(score, Score)]
+    return {
+        "scores": [score.as_dict() for score in outcomes if isinstance(score, Score)],
+        "missing": [vars(entry) for entry in outcomes if isinstance(entry, Missing)],
+        "differences": differences,
+        "worse_than_base": worse_than_base(differences),
+        "confusion": cards.confusions(rows, probes),
+    }
+
+
+def _write(folder: Path, made: dict, rows: list[dict]) -> None:
+    write_lines(folder / "samples.jsonl", rows)
+    with shards.replacing(folder / "samples.parquet") as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary)
+    with shards.replacing(folder / "scorecard.md") as temporary:
+        temporary.write_text(markdown(made), encoding="utf-8")
+    shards.write_json(folder / "scorecard.json", made)
+
+
+def read_scorecard(folder: Path) -> dict | None:
+    """The scorecard in a folder, or None where there is none."""
+    path = folder / "scorecard.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,85 @@
+"""A checkpoint that speaks: texts and descriptions in, samples out. Used by evaluation, `say` and `serve`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from parler_assets.recipe import Evaluation
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Generated samples (N,) float32; `seconds` is the wall time of its batch shared by duration.
+
+    `stopped` is false when the model did not end by itself and was cut at the limit.
+    """
+
+    samples: np.ndarray
+    rate: int
+    seconds: float
+    stopped: bool
+
+    @property
+    def duration(self) -> float:
+        return len(self.samples) / self.rate
+
+
+class Voice:
+    """A loaded checkpoint with its two tokenizers."""
+
+    def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
+        from parler_assets.tts.model.tokenizers import load_tokenizers
+
+        from parler_assets.tts import ParlerTTSForConditionalGeneration
+
+        self.model = ParlerTTSForConditionalGeneration.from_pretrained(checkpoint).to(device).eval()
+        self.tokenizers = load_tokenizers(checkpoint)
+        self.device = device
+        codec = self.model.config.audio_encoder
+        self.rate = int(codec.sampling_rate)
+        self.hop = (
+            int(np.prod(codec.downsampling_ratios)) if hasattr(codec, "downsampling_ratios") else codec.hop_length
+        )
+        self.codebooks = int(self.model.config.decoder.num_codebooks)
+
+    @torch.inference_mode()
+    def speak(
+        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int
+    ) -> list[Utterance]:
+        """Speak a batch. The same batch with the same seed gives the same samples on the same machine."""
+        started = time.perf_counter()
+        torch.manual_seed(seed)
+        frames = max(1, round(settings.max_seconds * self.rate / self.hop))
+        output = self.model.generate(**self._inputs(texts, descriptions), **self._sampling(settings, frames))
+        samples = output.sequences.float().cpu().numpy().reshape(len(texts), -1)
+        lengths = [int(length) for length in output.audios_length]
+        share = (time.perf_counter() - started) / max(1, sum(lengths))
+        limit = (frames - self.codebooks) * self.hop
+        return [
+            Utterance(sound[:length].copy(), self.rate, share * length, length < limit)
+            for sound, length in zip(samples, lengths, strict=True)
+        ]
+
+    def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, torch.Tensor]:
+        description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)
+        prompt = self.tokenizers.prompt(list(texts), padding=True, return_tensors="pt").to(self.device)
+        return {
+            "input_ids": description.input_ids,
+            "attention_mask": description.attention_mask,
+            "prompt_input_ids": prompt.input_ids,
+            "prompt_attention_mask": prompt.attention_mask,
+        }
+
+    def _sampling(self, settings: Evaluation, frames: int) -> dict:
+        options: dict = {"max_length": frames, "return_dict_in_generate": True, "do_sample": settings.temperature > 0}
+        if settings.temperature > 0:
+            options |= {"temperature": settings.temperature, "top_k": settings.top_k}
+        if settings.guidance_scale > 1:
+            options["guidance_scale"] = settings.guidance_scale
+        return options

@@ -1,0 +1,307 @@
+"""Scores against values worked out by hand, against chance, and on speech-like clips whose truth is known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from parler_assets.recipe import Thresholds
+from parler_assets.speech.audio import Clip
+from parler_assets.tts.score import adherence, card
+from parler_assets.tts.score.features import features, mel_filters
+from parler_assets.tts.score.numbers import Missing, Score, bootstrap, correlation, linear, mean, proportion
+from parler_assets.tts.score.probe import Probe
+from parler_assets.tts.score.recogniser import Recogniser, RecogniserError, grammar_of, word_errors
+from parler_assets.tts.score.sanity import is_silent, length_is_plausible, sanity_scores
+from parler_assets.tts.score.table import check_thresholds, flat, markdown, worse_than_base, write_lines
+from parler_assets.tts.score.voices import Speakers
+
+KNOWN = Speakers({"Jerry": "male", "Talia": "female"}, {"Jerry": 110.0, "Talia": 220.0}, None)
+
+
+def sample(prompt: str, system: str = "finetuned", **changes) -> dict:
+    row = {
+        "id": f"{system}/{prompt}",
+        "system": system,
+        "prompt": prompt,
+        "speaker": "Jerry",
+        "style": "happy",
+        "rate": "quite fast",
+        "text": "open the door",
+        "speaking_rate": "quite fast",
+        "rate_measured": 14.0,
+        "utterance_pitch_mean": 112.0,
+        "duration": 1.0,
+        "seconds_to_generate": 0.5,
+        "stopped": True,
+        "silent": False,
+        "length_plausible": True,
+        "heard": "open the door",
+        "word_errors": 0,
+        "words": 3,
+        "features": [0.0],
+    }
+    return row | changes
+
+
+# ------------------------------------------------------------------------------------------------------------ intervals
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    # Wilson's centre (p + z²/2n) / (1 + z²/n) and half width, z = 1.959964, worked out by hand
+    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (70, 100, 0.6042, 0.7811)],
+)
+def test_proportions_have_wilsons_interval(hits, n, low, high):
+    score = proportion("hit", "finetuned", [True] * hits + [False] * (n - hits))
+    assert isinstance(score, Score)
+    assert (score.value, score.n) == (hits / n, n)
+    assert (score.low, score.high) == pytest.approx((low, high), abs=5e-4)
+
+
+def test_the_bootstrap_of_a_mean_is_close_to_its_standard_error():
+    values = np.random.default_rng(3).normal(5, 2, 400)
+    score = mean("seconds", "real", values)
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert isinstance(score, Score)
+    assert (score.high - score.low) / 2 == pytest.approx(half, rel=0.15)
+    assert mean("seconds", "real", values) == score, "the same samples give the same interval"
+
+
+def test_what_cannot_be_scored_is_missing_and_never_zero():
+    assert isinstance(proportion("hit", "base", []), Missing)
+    assert isinstance(mean("seconds", "base", [1.0]), Missing)
+    constant = bootstrap("rho", "base", [[1, 2], [1, 3], [1, 4]], correlation)
+    assert isinstance(constant, Missing)
+    assert "vary" in constant.reason
+
+
+@pytest.mark.parametrize("kind", [correlation, linear])
+def test_correlations_of_known_tables(kind):
+    rising = np.array([[1, 10], [2, 20], [3, 30]])
+    assert kind(rising) == pytest.approx(1)
+    assert kind(rising * [1, -1]) == pytest.approx(-1)
+
+
+def test_rank_correlation_shares_ranks_among_equals():
+    table = np.array([[1, 1], [1, 2], [2, 3], [2, 4]])  # ranks 1.5 1.5 3.5 3.5 against 1 2 3 4
+    assert correlation(table) == pytest.approx(4 / np.sqrt(4 * 5))
+
+
+# ------------------------------------------------------------------------------------------------------------ adherence
+
+
+def test_rate_counts_exact_and_neighbouring_labels():
+    rows = [
+        sample("a"),
+        sample("b", speaking_rate="very fast"),
+        sample("c", speaking_rate="very slowly"),
+        sample("d", speaking_rate=None),
+    ]
+    exact, near, _ = adherence.rate_scores("finetuned", rows)
+    assert (exact.value, near.value, exact.n) == pytest.approx((1 / 3, 2 / 3, 3))
+
+
+def test_rate_that_follows_its_request_ranks_perfectly():
+    rows = [sample(rate, rate=rate, rate_measured=5.0 + place) for place, rate in enumerate(adherence.RATES)]
+    assert adherence.rate_scores("finetuned", rows)[2].value == pytest.approx(1)
+    assert adherence.monotonicity("finetuned", rows).value == 1
+
+
+def test_monotonicity_compares_the_same_words_only():
+    rows = [
+        sample("a", rate="quite slowly", rate_measured=9.0),
+        sample("b", rate="quite fast", rate_measured=12.0),
+        sample("c", rate="quite fast", rate_measured=1.0, text="another text"),
+    ]
+    score = adherence.monotonicity("finetuned", rows)
+    assert (score.value, score.n) == (1, 1)
+
+
+def test_gender_and_pitch_of_the_named_speaker():
+    rows = [
+        sample("a"),
+        sample("b", utterance_pitch_mean=224.0),
+        sample("c", speaker="Talia", utterance_pitch_mean=220.0),
+        sample("d", style="whisper", utterance_pitch_mean=None),
+    ]
+    gender = adherence.gender_score("finetuned", rows, KNOWN.genders)
+    assert (gender.value, gender.n) == (pytest.approx(2 / 3), 3)
+    _, error = adherence.pitch_scores("finetuned", rows, KNOWN.pitches)
+    expected = np.mean([12 * np.log2(112 / 110), 12 * np.log2(224 / 110), 0])
+    assert error.value == pytest.approx(expected)
+
+
+def test_chance_is_near_a_guess():
+    generator = np.random.default_rng(0)
+    rows = [
+        sample(str(i), rate=rate, speaking_rate=rate)
+        for i, rate in enumerate(generator.choice(adherence.RATES, 700).tolist())
+    ]
+    exact, _, _ = adherence.rate_scores("chance", adherence.shuffled(rows, ["rate"]))
+    assert exact.low < 1 / 7 < exact.high
+
+
+def test_confusion_counts_what_was_not_measured_apart():
+    rows = [sample("a"), sample("b", speaking_rate="very fast"), sample("c", speaking_rate=None)]
+    found = adherence.label_confusion(rows, "rate", "speaking_rate", adherence.RATES)
+    assert np.sum(found["counts"]) == 2
+    assert found["counts"][5][6] == 1
+    assert found["unmeasured"] == 1
+
+
+# --------------------------------------------------------------------------------------------------- probes, recogniser
+
+
+def vowel(pitch: float, brightness: float, seconds: float = 0.8, rate: int = 16000, seed: int = 0) -> Clip:
+    """A buzz of harmonics falling off at `brightness` per harmonic, with a little noise and a slow swell."""
+    time = np.arange(int(seconds * rate)) / rate
+    sound = sum(brightness**k * np.sin(2 * np.pi * pitch * k * time) for k in range(1, 20))
+    noise = np.random.default_rng(seed).normal(0, 0.01, len(time))
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * time + seed)
+    return Clip((0.2 * sound * swell + noise).astype(np.float32), rate)
+
+
+def test_probe_tells_voices_apart_and_guesses_on_shuffled_labels():
+    kinds = {"dark": (110, 0.5), "bright": (210, 0.9)}
+    named = [(name, vowel(*kinds[name], seed=seed)) for seed in range(12) for name in kinds]
+    table = np.array([features(clip, {}) for _, clip in named])
+    labels = [name for name, _ in named]
+    probe = Probe("speaker", table[:12], labels[:12])
+    assert probe.score("real", labels[12:], probe.heard(table[12:])).value == 1
+    assert probe.chance == 0.5
+
+
+def test_probe_of_one_class_is_missing():
+    probe = Probe("style", np.zeros((4, 2)), ["happy"] * 4)
+    assert isinstance(probe.score("real", ["happy"], probe.heard(np.zeros((1, 2)))), Missing)
+
+
+def test_features_ignore_the_level():
+    clip = vowel(120, 0.7)
+    quiet = Clip(clip.samples * 0.1, clip.rate)
+    assert features(clip, {}) == pytest.approx(features(quiet, {}), abs=1e-2)
+
+
+def test_mel_filters_cover_every_frequency_between_their_edges():
+    filters = mel_filters(257)
+    assert filters.shape == (40, 257)
+    assert (filters.sum(axis=0)[8:240] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("reference", "heard", "errors", "words"),
+    [
+        ("Open the door!", "open the door", 0, 3),
+        ("open the door", "", 3, 3),
+        ("open the door", "open a big door", 2, 3),
+        ("...", "open", 1, 0),
+    ],
+)
+def test_word_errors(reference, heard, errors, words):
+    assert word_errors(reference, heard) == (errors, words)
+
+
+def test_grammar_lists_each_sentence_once():
+    assert grammar_of(["Stop here.", "stop here", "Go on!"]).count("stop here") == 1
+
+
+def test_recogniser_names_why_it_cannot_work():
+    pytest.importorskip("pocketsphinx")
+    with pytest.raises(RecogniserError, match="xyzzyq"):
+        Recogniser(["open the door", "xyzzyq"])
+    with pytest.raises(RecogniserError, match="1 distinct"):
+        Recogniser(["open the door"])
+
+
+def test_recogniser_hears_only_what_its_grammar_knows():
+    pytest.importorskip("pocketsphinx")
+    recogniser = Recogniser(["open the door", "the cat sat on the mat"])
+    assert recogniser.hear(Clip(np.zeros(16000, np.float32), 16000)) in ("", "open the door", "the cat sat on the mat")
+
+
+# --------------------------------------------------------------------------------------------------- sanity, scorecard
+
+
+def test_silence_is_found_whatever_its_length():
+    assert is_silent(Clip(np.zeros(24000, np.float32), 24000))
+    assert is_silent(Clip(np.zeros(10, np.float32), 24000))
+    assert not is_silent(vowel(120, 0.7))
+
+
+@pytest.mark.parametrize(("seconds", "plausible"), [(0.1, False), (2.0, True), (30.0, False)])
+def test_length_must_fit_the_text(seconds, plausible):
+    assert length_is_plausible(seconds, "the rain fell all day long") is plausible
+
+
+def test_real_clips_have_no_speed_of_generation():
+    rows = [sample("a", "real", stopped=None, seconds_to_generate=None)]
+    assert {score.metric for score in sanity_scores("real", rows)} == {"silent", "length_plausible"}
+
+
+def test_copies_are_asked_for_what_their_real_clip_measured():
+    rows = [
+        sample("c", "real", rate=None, speaking_rate="very slowly"),
+        sample("c", "copy", rate=None, speaking_rate="quite slowly"),
+    ]
+    assert [row["rate"] for row in card.with_requests(rows)] == ["very slowly", "very slowly"]
+
+
+def scored(rows: list[dict]) -> list[dict]:
+    return card.with_hits(rows, {}, KNOWN) if rows else rows
+
+
+def hit_rows(system: str, rate: str) -> list[dict]:
+    rows = [sample(str(i), system, speaking_rate=rate) for i in range(12)]
+    return [row | {"speaker_hit": None, "style_hit": None} for row in scored(rows)]
+
+
+def test_paired_differences_flag_a_checkpoint_worse_than_its_base():
+    rows = hit_rows("finetuned", "very slowly") + hit_rows("base", "quite fast")
+    differences = [score.as_dict() for score in card.paired_differences(rows) if isinstance(score, Score)]
+    assert worse_than_base(differences) == ["rate_within_one -1.00 [-1.00, -1.00]"]
+    assert not worse_than_base([d | {"value": 0, "high": 0.5} for d in differences])
+
+
+def made_card() -> dict:
+    scores = [*adherence.rate_scores("finetuned", [sample("a"), sample("b")]), proportion("silent", "real", [False])]
+    return {
+        "scores": [score.as_dict() for score in scores if isinstance(score, Score)],
+        "missing": [vars(Missing("naturalness", "finetuned", "no weights"))],
+        "differences": [],
+        "worse_than_base": ["word_errors +1.00 [+0.50, +1.50]"],
+    }
+
+
+def test_markdown_names_what_is_missing_and_what_got_worse():
+    text = markdown(made_card())
+    assert "1.00 [0.34, 1.00]" in text
+    assert "not scored: naturalness: no weights" in text
+    assert "got worse" in text
+
+
+def test_flat_numbers_carry_the_interval():
+    numbers = flat(made_card())
+    assert numbers["finetuned/rate_exact"] == 1
+    assert numbers["finetuned/rate_exact_low"] == pytest.approx(0.342, abs=1e-3)
+    assert all(isinstance(value, float) for value in numbers.values())
+
+
+def test_thresholds_gate_what_is_too_low_too_high_or_missing():
+    limits = Thresholds(rate_within_one=0.9, speaker_gender=0.9, word_error_rate=0.4)
+    card_with_errors = made_card()
+    card_with_errors["scores"].append(Score("word_error_rate", "finetuned", 0.7, 0.6, 0.8, 9).as_dict())
+    failures = check_thresholds(card_with_errors, limits)
+    assert [failure.split(":")[0] for failure in failures] == ["speaker_gender", "word_error_rate"]
+    assert "not scored" in failures[0]
+    assert check_thresholds(made_card(), Thresholds()) == []
+
+
+def test_lines_carry_a_key_and_no_features(tmp_path):
+    write_lines(tmp_path / "samples.jsonl", [sample("a", word_errors=1)])
+    row = json.loads((tmp_path / "samples.jsonl").read_text())
+    assert row["key"] == "finetuned/a"
+    assert row["wer_grammar"] == pytest.approx(1 / 3)
+    assert "features" not in row
