@@ -187,7 +187,7 @@ class _Plan:
 
     def _published(self, clips: Sequence[int]) -> dict[tuple[str, str], bytes]:
         wanted = {self._key(index) for index in clips}
-        found = {}
+        found: dict[tuple[str, str], bytes] = {}
         for corpus in {corpus for corpus, _ in wanted}:
             for table in shards.iterate(self.raw[corpus], ["id", "audio"]):
                 pairs = zip(table["id"].to_pylist(), table["audio"], strict=True)

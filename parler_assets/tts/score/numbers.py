@@ -1,7 +1,7 @@
 """A score is a number with its 95 % interval and the count behind it.
 
-Proportions: Wilson's interval (E. B. Wilson, JASA 22, 1927). Everything else: percentile bootstrap over
-samples. A score that cannot be had is absent and named, never zero.
+Proportions: Wilson's interval (E. B. Wilson, JASA 22, 1927). Everything else: percentile bootstrap over samples. A
+score that cannot be had is absent and named, never zero.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def proportion(metric: str, system: str, hits: Sequence[bool], note: str = "") -
 def bootstrap(
     metric: str,
     system: str,
-    rows: Sequence,
+    rows: Sequence | np.ndarray,
     statistic: Callable[[np.ndarray], float],
     note: str = "",
     least: int = 2,

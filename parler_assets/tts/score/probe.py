@@ -22,13 +22,14 @@ class Probe:
     """A classifier of one attribute (`speaker` or `style`)."""
 
     def __init__(self, attribute: str, features: np.ndarray, labels: Sequence[str | None]) -> None:
-        self.attribute, self.model, self.classes = attribute, None, []
+        self.attribute = attribute
         given = np.array([label or "" for label in labels])
         names, counts = np.unique(given, return_counts=True)
         self.classes = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= LEAST]
         chosen = np.isin(given, self.classes)
+        self.model: Pipeline | None = None
         if len(self.classes) > 1:
-            self.model: Pipeline | None = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
+            self.model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
             self.model.fit(features[chosen], given[chosen])
 
     @property

@@ -1,0 +1,94 @@
+"""The listening report: one HTML file that needs nothing else, and the same page as a notebook for the Dagster UI."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from parler_assets.speech import shards
+from parler_assets.tts.report.cells import Cell, cells
+from parler_assets.tts.report.findings import cannot_show, failures, score_rows
+from parler_assets.tts.score.table import markdown
+
+__all__ = ["ReportPaths", "write_report"]
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """`html` opens in any browser; `notebook` plays inside the Dagster UI under `/notebook?...`."""
+
+    html: Path
+    notebook: Path
+
+
+def write_report(samples: Path, folder: Path, title: str = "Listening report") -> ReportPaths:
+    """Write `report.html` and `report.ipynb` into `folder`, with the scores that lie there when they do.
+
+    Raises:
+        ShardError: the samples are unfinished.
+    """
+    card_file, measured = folder / "scorecard.json", folder / "samples.jsonl"
+    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else None
+    lines = measured.read_text(encoding="utf-8").splitlines() if measured.is_file() else []
+    by_key = {row["key"]: row for row in map(json.loads, lines)}
+    facts, aside = shards.read_manifest(samples).facts, shards.read_manifest(samples).set_aside
+    made = cells(samples, by_key)
+    fragment = _fragment(title, made, card, facts, [vars(row) for row in aside])
+    paths = ReportPaths(folder / "report.html", folder / "report.ipynb")
+    _write(paths.html, _template("page.html.j2").render(title=title, fragment=fragment))
+    _write(paths.notebook, json.dumps(notebook(fragment)))
+    return paths
+
+
+def notebook(fragment: str) -> dict:
+    """A notebook of one cell whose output is the page: Dagster's web server shows it, no Jupyter is needed."""
+    output = {"output_type": "display_data", "data": {"text/html": [fragment]}, "metadata": {}}
+    cell = {
+        "cell_type": "code",
+        "id": "report",
+        "execution_count": 1,
+        "metadata": {},
+        "source": [],
+        "outputs": [output],
+    }
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": [cell]}
+
+
+def _fragment(title: str, made: list[Cell], card: dict | None, facts: dict, aside: list[dict]) -> str:
+    rated = list(dict.fromkeys(take.rate for cell in made for take in cell.takes if take.rate))
+    return _template("report.html.j2").render(
+        title=title,
+        cells=made,
+        speakers=list(dict.fromkeys(cell.speaker for cell in made)),
+        styles=list(dict.fromkeys(cell.style for cell in made)),
+        rates=rated,
+        scores=score_rows(card) if card else [],
+        card_text=markdown(card) if card else "",
+        confusion=(card or {}).get("confusion", {}),
+        missing=[entry for entry in (card or {}).get("missing", []) if entry["system"] == "finetuned"],
+        failures=failures(card, made, aside),
+        limits=cannot_show(card),
+        facts=facts,
+        samples=sum(len(take.players) for cell in made for take in cell.takes),
+        css=_source("report.css"),
+        js=_source("report.js"),
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_source(name))
+
+
+def _source(name: str) -> str:
+    return (resources.files("parler_assets.tts.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    with shards.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

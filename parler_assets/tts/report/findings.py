@@ -1,0 +1,88 @@
+"""What the report says in words: scores as rows to draw, where the model fails, and what the page cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from parler_assets.tts.report.cells import Cell
+from parler_assets.tts.score.table import COLUMNS, NAMES
+
+UNIT = {  # metrics drawn on an axis from 0 to 1, in this order
+    "speaker_gender",
+    "speaker_probe",
+    "style_probe",
+    "rate_within_one",
+    "rate_exact",
+    "rate_monotone",
+    "rate_spearman",
+    "word_error_rate",
+}
+CHANCE_MATTERS = ("speaker_gender", "speaker_probe", "style_probe", "rate_within_one", "rate_exact", "rate_spearman")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric over all systems, as points with intervals on an axis from 0 to 1."""
+
+    metric: str
+    name: str
+    points: list[dict]
+
+
+def score_rows(card: dict) -> list[Row]:
+    found = {(score["metric"], score["system"]): score for score in card["scores"]}
+    rows = []
+    for metric in (name for name in NAMES if name in UNIT):
+        points = [found[metric, system] for system in COLUMNS if (metric, system) in found]
+        if points:
+            rows.append(Row(metric, NAMES[metric], [_drawn(point) for point in points]))
+    return rows
+
+
+def _drawn(score: dict) -> dict:
+    left, right = (100 * min(1.0, max(0.0, score[key])) for key in ("low", "high"))
+    return score | {"left": left, "width": max(0.5, right - left), "at": 100 * min(1.0, max(0.0, score["value"]))}
+
+
+def failures(card: dict | None, made: Sequence[Cell], aside: Sequence[dict]) -> list[str]:
+    """Where the model fails, from the scores and from the samples themselves, the gravest first."""
+    players = [player for cell in made for take in cell.takes for player in take.players]
+    ours = [player for player in players if player.system == "finetuned"]
+    silent, endless = sum(p.silent for p in ours), sum(p.stopped is False for p in ours)
+    found = [f"{silent} of {len(ours)} fine-tuned samples shown are silent."] if silent else []
+    if endless:
+        found.append(f"{endless} of {len(ours)} fine-tuned samples shown did not end by themselves and were cut.")
+    if aside:
+        found.append(f"{len(aside)} samples are missing: {aside[0]['reason']} (first: {aside[0]['id']}).")
+    if card is None:
+        return [*found, "These samples have not been scored yet; materialize scorecard."]
+    scores = {(score["metric"], score["system"]): score for score in card["scores"]}
+    for metric in CHANCE_MATTERS:
+        score, chance = scores.get((metric, "finetuned")), scores.get((metric, "chance"))
+        if score and chance and score["low"] <= chance["value"]:
+            found.append(
+                f"{NAMES[metric]}: {score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}] "
+                f"cannot be told from chance ({chance['value']:.2f})."
+            )
+    words = scores.get(("word_error_rate", "finetuned"))
+    if words and words["value"] > 0.3:
+        found.append(f"Words: {words['value']:.0%} are wrong to a recogniser that knows all possible sentences.")
+    found += [f"Worse than its base: {flag}." for flag in card["worse_than_base"]]
+    return found or ["No score of this page is at chance, and nothing is silent, endless or missing."]
+
+
+def cannot_show(card: dict | None) -> list[str]:
+    """What no number on the page says."""
+    limits = [
+        "Whether people like it: no listener is in these scores. Use the blind comparison and keep your votes.",
+        "Style beyond these classes: the probes know these speakers and styles only, and learn from few clips.",
+        "Anything the codec loses: nothing generated can sound better than “copy”.",
+        "Real clips are asked for the rate that was measured on them, so their rate is right by construction.",
+    ]
+    if any(score["metric"] == "word_error_rate" for score in (card or {}).get("scores", [])):
+        limits.append(
+            "Open-vocabulary intelligibility: the recogniser chooses among the corpus's own sentences, "
+            "which flatters everything."
+        )
+    return limits

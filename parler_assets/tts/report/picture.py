@@ -1,0 +1,67 @@
+"""A small picture of a clip: its spectrogram with the pitch contour drawn over it."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+from scipy.signal import stft
+
+from parler_assets.speech.audio import Clip
+
+WIDTH, HEIGHT = 280, 88
+CEILING = 5500.0  # Hz shown
+PITCHES = (60.0, 450.0)  # Hz, from the bottom to the top of the picture for the contour
+CONTOUR = (120, 255, 210)
+
+
+def picture(clip: Clip) -> str:
+    """A data URI of a WebP image, time left to right, 0 to 5.5 kHz; the contour runs from 60 to 450 Hz."""
+    level = spectrogram(clip)
+    pixels = (colormaps["magma"](level)[:, :, :3] * 255).astype(np.uint8)
+    for column, pitch in enumerate(_resized(pitch_contour(clip), WIDTH)):
+        if pitch > 0:
+            low, high = PITCHES
+            row = int((1 - np.log(pitch / low) / np.log(high / low)) * (HEIGHT - 3)) + 1
+            pixels[max(0, row - 1) : row + 1, column] = CONTOUR
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=55, method=2)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def spectrogram(clip: Clip) -> np.ndarray:
+    """Levels in [0, 1], (HEIGHT, WIDTH), top row the highest frequency, 65 dB below the loudest point black."""
+    samples = np.pad(clip.samples, (0, max(0, 512 - len(clip.samples))))
+    hop = max(64, len(samples) // WIDTH)
+    window = max(512, 2 * hop)
+    frequencies, _, spectrum = stft(samples, clip.rate, nperseg=512, noverlap=512 - min(hop, 256), nfft=window)
+    decibels = 20 * np.log10(np.abs(spectrum[frequencies <= CEILING]) + 1e-6)
+    shown = np.clip((decibels - max(decibels.max(), -40) + 65) / 65, 0, 1)
+    rows = np.linspace(shown.shape[0] - 1, 0, HEIGHT).astype(int)
+    columns = np.linspace(0, shown.shape[1] - 1, WIDTH).astype(int)
+    return shown[rows][:, columns]
+
+
+def pitch_contour(clip: Clip) -> np.ndarray:
+    """Pitch in Hz every 10 ms, 0 where unvoiced, by the highest peak of the autocorrelation. For pictures only."""
+    size, hop = int(0.04 * clip.rate), int(0.01 * clip.rate)
+    if len(clip.samples) < size:
+        return np.zeros(1)
+    frames = np.lib.stride_tricks.sliding_window_view(clip.samples, size)[::hop] * np.hanning(size)
+    power = np.abs(np.fft.rfft(frames, 2 * size)) ** 2
+    window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), 2 * size)) ** 2)[:size]
+    shape = np.fft.irfft(power)[:, :size] / np.maximum(window, window[0] * 0.05)
+    energy = shape[:, 0]
+    first, last = int(clip.rate / PITCHES[1]), int(clip.rate / PITCHES[0])
+    lags = shape[:, first : last + 1] / np.maximum(energy, 1e-12)[:, None]
+    # a small price for long lags keeps the octave below from winning
+    best = np.argmax(lags - np.linspace(0, 0.1, lags.shape[1]), axis=1)
+    voiced = (lags[np.arange(len(best)), best] > 0.5) & (energy > 0.01 * energy.max())
+    return np.where(voiced, clip.rate / (best + first), 0.0)
+
+
+def _resized(values: np.ndarray, count: int) -> np.ndarray:
+    return values[np.linspace(0, len(values) - 1, count).astype(int)]
