@@ -33,13 +33,13 @@ def picture(clip: Clip) -> str:
 
 
 def spectrogram(clip: Clip) -> np.ndarray:
-    """Levels in [0, 1], (HEIGHT, WIDTH), top row the highest frequency, 65 dB below the loudest point black."""
+    """Levels in [0, 1], (HEIGHT, WIDTH), top row the highest frequency, 55 dB below the loudest point black."""
     samples = np.pad(clip.samples, (0, max(0, 512 - len(clip.samples))))
     hop = max(64, len(samples) // WIDTH)
     window = max(512, 2 * hop)
     frequencies, _, spectrum = stft(samples, clip.rate, nperseg=512, noverlap=512 - min(hop, 256), nfft=window)
     decibels = 20 * np.log10(np.abs(spectrum[frequencies <= CEILING]) + 1e-6)
-    shown = np.clip((decibels - max(decibels.max(), -40) + 65) / 65, 0, 1)
+    shown = np.clip((decibels - max(decibels.max(), -40) + 55) / 55, 0, 1)
     rows = np.linspace(shown.shape[0] - 1, 0, HEIGHT).astype(int)
     columns = np.linspace(0, shown.shape[1] - 1, WIDTH).astype(int)
     return shown[rows][:, columns]

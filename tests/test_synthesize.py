@@ -1,0 +1,261 @@
+"""Prompts and samples: what is asked, in which order, resumed after a crash; then measured and scored end to end.
+
+The checkpoint, the codec and the annotators are stood in for by small ones that follow what they are asked: here the
+order, the pairing and the bookkeeping are tested, in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from parler_assets.recipe import Annotation, Describing, Evaluation
+from parler_assets.speech import shards
+from parler_assets.speech.audio import decode, encode
+from parler_assets.speech.shards import Part
+from parler_assets.tts.data.store import SCHEMA, with_codes_file, write_codes
+from parler_assets.tts.prompts import PromptError, evaluation_prompts
+from parler_assets.tts.score import adherence, score_samples
+from parler_assets.tts.synthesize import synthesize_samples
+from parler_assets.tts.voice import Utterance
+from tests.evaluation_samples import PITCHES, buzz
+
+TEXTS = ["open the door", "the cat sat on the mat", "rain fell all day"]
+STYLES = ["happy", "sad"]
+SETTINGS = Evaluation(
+    speakers=list(PITCHES), styles=STYLES, rates=["quite slowly", "quite fast"], batch_size=4, max_seconds=4
+)
+
+
+def describe(attributes, settings=None, variant=0) -> str:
+    return "{name} speaks {speaking_rate} in a {style} voice, {noise}.".format(**attributes)
+
+
+# -------------------------------------------------------------------------------------------------------------- prompts
+
+
+def test_every_cell_is_asked_for_with_a_unique_and_lasting_id():
+    prompts = evaluation_prompts(SETTINGS, TEXTS, describe)
+    assert len(prompts) == len({prompt.id for prompt in prompts}) == 2 * 2 * 2
+    fewer = evaluation_prompts(SETTINGS.model_copy(update={"rates": ["quite fast"]}), TEXTS, describe)
+    assert {prompt.id for prompt in fewer} < {prompt.id for prompt in prompts}
+    assert all(prompt.speaker in prompt.description and prompt.rate in prompt.description for prompt in prompts)
+
+
+def test_rates_of_a_cell_share_their_text_and_cells_take_turns():
+    prompts = evaluation_prompts(SETTINGS, TEXTS, describe)
+    by_cell = {
+        (p.speaker, p.style): {q.text for q in prompts if (q.speaker, q.style) == (p.speaker, p.style)} for p in prompts
+    }
+    assert all(len(texts) == 1 for texts in by_cell.values())
+    assert {text for texts in by_cell.values() for text in texts} == set(TEXTS)
+
+
+def test_more_texts_than_there_are_means_all_of_them_once():
+    prompts = evaluation_prompts(SETTINGS.model_copy(update={"texts_per_cell": 9}), TEXTS, describe)
+    assert len(prompts) == 2 * 2 * 2 * len(TEXTS)
+
+
+def test_no_text_to_speak_names_the_setting():
+    with pytest.raises(PromptError, match=r"evaluation\.texts"):
+        evaluation_prompts(SETTINGS, [" "], describe)
+
+
+# ------------------------------------------------------------------------------------------------------------ stand-ins
+
+
+class ObedientVoice:
+    """Speaks at the pitch of the speaker and as long as the rate asks; records its batches."""
+
+    batches: list = []  # noqa: RUF012
+
+    def __init__(self, checkpoint, device="cpu") -> None:
+        self.obeys = checkpoint.name == "finetuned"
+
+    def speak(self, texts, descriptions, settings, seed):
+        ObedientVoice.batches.append((seed, list(texts)))
+        said = []
+        for text, description in zip(texts, descriptions, strict=True):
+            pitch = PITCHES[description.split()[0]] if self.obeys else 150.0
+            seconds = 1.0 if "fast" in description else 2.0
+            said.append(Utterance(buzz(pitch, seconds, seed=len(text)), 16000, 0.1, True))
+        return said
+
+
+@dataclass
+class BuzzCodec:
+    """Codes are a pitch and a length: enough to come back as the clip they came from."""
+
+    sampling_rate: int = 16000
+
+    def decode(self, codes):
+        return [buzz(float(clip[0, 0]), clip.shape[1] / 50) for clip in codes]
+
+
+def annotate(clips, texts, settings, device="cpu") -> pa.Table:
+    from parler_assets.tts.report.picture import pitch_contour
+
+    pitches = [contour[contour > 0] for contour in map(pitch_contour, clips)]
+    rates = [len(text) / clip.seconds for text, clip in zip(texts, clips, strict=True)]
+    means = [float(np.median(pitch)) if len(pitch) else None for pitch in pitches]
+    return pa.table(
+        {"speaking_rate_a": rates, "utterance_pitch_mean": means, "utterance_pitch_std": [1.0] * len(clips)}
+    )
+
+
+def bin_table(table: pa.Table, facts: dict) -> pa.Table:
+    steps = np.digitize(table["speaking_rate_a"].to_numpy(), facts["edges"])
+    return table.append_column("speaking_rate", pa.array([adherence.RATES[step] for step in steps]))
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A finished training set, raw clips and bins, with stand-ins for the networks."""
+    ObedientVoice.batches = []
+    modules = {
+        "parler_assets.speech.descriptions": {"describe_attributes": describe},
+        "parler_assets.speech.codec": {"load_codec": lambda *_: BuzzCodec()},
+        "parler_assets.speech.annotators": {"annotate": annotate},
+        "parler_assets.speech.bins": {"bin_table": bin_table},
+    }
+    for name, members in modules.items():
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(__import__("sys").modules, name, module)
+    monkeypatch.setattr("parler_assets.tts.voice.Voice", ObedientVoice)
+    for name in ("base", "finetuned"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({"audio_encoder": {"sampling_rate": 16000}, "is": name})
+        )
+    write_corpus(tmp_path)
+    return tmp_path
+
+
+def write_corpus(folder) -> None:
+    cells = [(speaker, style, text) for speaker in PITCHES for style in STYLES for text in TEXTS * 2]
+    rows = [
+        {
+            "id": f"clip{place:02d}",
+            "corpus": "studio",
+            "speaker": speaker,
+            "style": style,
+            "text": text,
+            "description": f"{speaker} speaks",
+            "duration": 1.5 if style == "happy" else 2.5,
+            "gender": "male" if speaker == "Jerry" else "female",
+            "utterance_pitch_mean": PITCHES[speaker],
+        }
+        for place, (speaker, style, text) in enumerate(cells)
+    ]
+    sounds = [encode(buzz(PITCHES[row["speaker"]], row["duration"]), 16000) for row in rows]
+    raw = pa.table({"id": [row["id"] for row in rows], "audio": sounds})
+    shards.build(folder / "raw", "raw", 1, lambda _: Part(raw))
+    bins = pa.Table.from_pylist(rows)
+    shards.build(folder / "bins", "bins", 1, lambda _: Part(bins), facts=lambda: {"edges": [6, 7, 8, 9, 10, 11]})
+    splits = {"train": [r for i, r in enumerate(rows) if i % 3], "held_out": rows[::3]}
+
+    def make(index: int) -> Part:
+        name = list(splits)[index]
+        chosen = splits[name]
+        codes = [np.full((round(row["duration"] * 50), 2), PITCHES[row["speaker"]], np.uint16) for row in chosen]
+        frames = [len(clip) for clip in codes]
+        made = {"frames": frames, "offset": np.cumsum([0, *frames])[:-1].tolist()}
+        table = [
+            {**row, "weight": 1.0, "prompt_ids": [], "description_ids": [], **{k: made[k][i] for k in made}}
+            for i, row in enumerate(chosen)
+        ]
+        file = write_codes(folder / "set", name, codes, 2)
+        return Part(with_codes_file(pa.Table.from_pylist(table, schema=SCHEMA), file))
+
+    shards.build(folder / "set", "set", 2, make)
+
+
+def samples_of(workshop, **changes):
+    return synthesize_samples(
+        workshop / "finetuned",
+        workshop / "base",
+        workshop / "set",
+        {"studio": workshop / "raw"},
+        workshop / "samples",
+        SETTINGS.model_copy(update=changes),
+        Describing(),
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- samples
+
+
+def test_four_systems_are_paired(workshop):
+    result = samples_of(workshop)
+    rows = shards.read(result.folder).to_pylist()
+    by_system = {s: {r["prompt"]: r for r in rows if r["system"] == s} for s in ("real", "copy", "base", "finetuned")}
+    assert by_system["finetuned"].keys() == by_system["base"].keys()
+    assert by_system["real"].keys() == by_system["copy"].keys()
+    assert len(by_system["finetuned"]) == 8
+    assert all(by_system["base"][p]["seed"] == row["seed"] for p, row in by_system["finetuned"].items())
+    assert all(decode(row["audio"]).seconds == pytest.approx(row["duration"]) for row in rows)
+
+
+def test_nothing_is_generated_twice_and_a_changed_temperature_is(workshop):
+    samples_of(workshop)
+    batches = len(ObedientVoice.batches)
+    assert samples_of(workshop).reused
+    assert len(ObedientVoice.batches) == batches == 4
+    assert not samples_of(workshop, temperature=0.7).reused
+
+
+def test_a_killed_run_goes_on_at_the_missing_batch(workshop, monkeypatch):
+    speak = ObedientVoice.speak
+
+    def fail(self, *arguments):
+        if len(ObedientVoice.batches) == 3:
+            raise KeyboardInterrupt
+        return speak(self, *arguments)
+
+    monkeypatch.setattr(ObedientVoice, "speak", fail)
+    with pytest.raises(KeyboardInterrupt):
+        samples_of(workshop)
+    monkeypatch.setattr(ObedientVoice, "speak", speak)
+    samples_of(workshop)
+    assert len(ObedientVoice.batches) == 4
+
+
+def test_a_checkpoint_that_says_nothing_is_set_aside(workshop, monkeypatch):
+    mute = [Utterance(np.zeros(0, np.float32), 16000, 0.1, True)] * 4
+    monkeypatch.setattr(ObedientVoice, "speak", lambda self, texts, *_: mute[: len(texts)])
+    result = samples_of(workshop)
+    assert len(result.manifest.set_aside) == 16
+    assert "no audio" in result.manifest.set_aside[0].reason
+
+
+# --------------------------------------------------------------------------------------------------------------- scores
+
+
+def test_an_obedient_checkpoint_scores_high_and_its_base_at_chance(workshop):
+    samples_of(workshop)
+    places = [workshop / name for name in ("samples", "set")]
+
+    def score():
+        folder, base = workshop / "card", workshop / "base"
+        return score_samples(*places, [workshop / "bins"], base, folder, Annotation(), SETTINGS)
+
+    scores = score()
+    numbers = scores.numbers
+    assert numbers["finetuned/speaker_gender"] == 1
+    assert numbers["base/speaker_gender"] == 0.5
+    assert numbers["finetuned/rate_monotone"] == 1
+    assert numbers["real/rate_exact"] == 1
+    assert numbers["copy/rate_exact"] == 1
+    assert numbers["finetuned/speaker_probe"] == 1
+    assert numbers["finetuned/silent"] == 0
+    assert {"word_error_rate_open", "naturalness"} <= {entry["metric"] for entry in scores.card["missing"]}
+    again = score()
+    assert again.reused
+    assert again.digest == scores.digest
+    assert len((workshop / "card" / "samples.jsonl").read_text().splitlines()) == shards.read_manifest(places[0]).rows
