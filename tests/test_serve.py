@@ -1,0 +1,195 @@
+"""Speech on demand, asked for by OpenAI's own client: formats, voices, bad input, bursts, a client that leaves."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+import types
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parler_assets.recipe import Describing, Evaluation
+from parler_assets.speech.audio import decode
+from parler_assets.tts.say import CHUNK, Request, Sayer, SayError, chunks, readable
+from parler_assets.tts.serve import speech_app
+from parler_assets.tts.voice import Utterance
+
+SETTINGS = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"], batch_size=8)
+
+
+class Tone:
+    """A voice of one tone, as long as its text."""
+
+    rate = 16000
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause, self.heard, self.sizes = pause, [], []
+
+    def speak(self, texts, descriptions, settings, seed):
+        time.sleep(self.pause)
+        self.sizes.append(len(texts))
+        self.heard += list(zip(texts, descriptions, strict=True))
+        if any("crash" in text for text in texts):
+            raise RuntimeError("the model failed")
+        time_axis = [np.arange(len(text) * 400) / self.rate for text in texts]
+        return [Utterance(np.sin(2500 * t).astype(np.float32) * 0.3, self.rate, 0.1, True) for t in time_axis]
+
+
+@pytest.fixture(autouse=True)
+def describing(monkeypatch):
+    module = types.ModuleType("parler_assets.speech.descriptions")
+    module.describe_attributes = lambda asked, settings=None: "{name}, {style}, {speaking_rate}".format(**asked)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.fixture
+def tone():
+    return Tone(pause=0.02)
+
+
+@pytest.fixture
+def address(tone):
+    """The address of a running server on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = speech_app(Sayer(tone, SETTINGS, Describing()))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture
+def client(address):
+    return openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
+def test_files_of_each_format_hold_the_speech(client, kind):
+    answer = client.audio.speech.create(model="parler", voice="Jerry", input="Hello there.", response_format=kind)
+    clip = decode(answer.read())
+    assert clip.rate == 16000
+    assert clip.seconds == pytest.approx(12 * 400 / 16000, abs=0.15)
+
+
+def test_pcm_is_streamed_while_it_is_made(client):
+    text = " ".join(["This sentence is long enough to be spoken on its own, more or less."] * 9)
+    with client.audio.speech.with_streaming_response.create(
+        model="parler", voice="Talia", input=text, response_format="pcm"
+    ) as answer:
+        pieces = list(answer.iter_bytes(4096))
+    samples = np.frombuffer(b"".join(pieces), "<i2")
+    assert len(samples) > 400 * len(text) * 0.95
+    assert answer.headers.get("transfer-encoding") == "chunked"
+
+
+def test_instructions_replace_the_description(client, tone):
+    client.audio.speech.create(model="m", voice="jerry", input="One.", instructions="He mumbles.")
+    client.audio.speech.create(model="m", voice="jerry", input="Two.", extra_body={"style": "happy"})
+    assert tone.heard == [("One.", "He mumbles."), ("Two.", "Jerry, happy, moderate speed")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"voice": "Bob"}, "Jerry, Talia"),
+        ({"input": ""}, "nothing to say"),
+        ({"input": "🙂 🙃"}, "nothing to say"),
+        ({"input": "добрый день"}, "another script"),
+        ({"input": "word " * 5000}, "split"),
+        ({"extra_body": {"style": "furious"}}, "default, happy"),
+        ({"response_format": "aac"}, "response_format"),
+    ],
+)
+def test_bad_requests_are_400_and_say_what_to_change(client, change, message):
+    asked = {"model": "m", "voice": "Jerry", "input": "Hello."} | change
+    with pytest.raises(openai.BadRequestError, match=message):
+        client.audio.speech.create(**asked)
+
+
+def test_a_burst_shares_batches_and_every_answer_is_its_own(client, tone):
+    texts = ["a" * length for length in range(3, 23)]
+
+    def seconds(text: str) -> float:
+        answer = client.audio.speech.create(model="m", voice="Jerry", input=text, response_format="wav")
+        return decode(answer.read()).seconds
+
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(seconds, texts))
+    assert found == pytest.approx([len(text) * 400 / 16000 for text in texts])
+    assert sum(tone.sizes) == 20
+    assert max(tone.sizes) > 1
+    assert max(tone.sizes) <= SETTINGS.batch_size
+
+
+def test_a_failed_batch_does_not_end_the_server(client):
+    with pytest.raises(openai.InternalServerError):
+        client.audio.speech.create(model="m", voice="Jerry", input="crash")
+    assert client.audio.speech.create(model="m", voice="Jerry", input="Hello.").read()
+
+
+def test_a_client_that_leaves_costs_at_most_what_is_being_spoken(address, tone):
+    tone.pause = 0.3
+    text = " ".join([f"Sentence number {n}, {'x' * 150}." for n in range(30)])
+    body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "pcm"}
+    with httpx.stream("POST", f"{address}/v1/audio/speech", json=body) as answer:
+        next(answer.iter_raw())
+    time.sleep(1.5)
+    assert sum(tone.sizes) < 30
+    assert httpx.get(f"{address}/health").json()["waiting"] == 0
+
+
+def test_voices_models_and_health(address, client):
+    assert httpx.get(f"{address}/v1/audio/voices").json()["voices"] == ["Jerry", "Talia"]
+    assert [model.id for model in client.models.list()] == ["parler"]
+    assert httpx.get(f"{address}/health").json()["status"] == "ok"
+
+
+# ------------------------------------------------------------------------------------------------------------------ say
+
+
+@given(st.lists(st.text("abc ,.!", min_size=1, max_size=400), max_size=6).map(" ".join))
+def test_chunks_lose_no_letter_and_keep_their_limit(text):
+    pieces = chunks(text)
+    assert all(len(piece) <= CHUNK for piece in pieces)
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<speak>Hello <b>there</b></speak>", "Hello there"),
+        ("It's 5 o'clock 🙂!", "It's 5 o'clock !"),
+        ("naïve café\n\tad hoc", "naïve café ad hoc"),
+    ],
+)
+def test_markup_and_emoji_are_not_read_out(text, plain):
+    assert readable(text) == plain
+
+
+def test_say_joins_the_chunks_with_pauses():
+    tone = Tone()
+    text = f"{'a' * 200}. {'b' * 200}."
+    samples = Sayer(tone, SETTINGS, Describing()).say(Request(text, "Talia"))
+    assert len(samples) == 402 * 400 + int(0.18 * 16000)
+
+
+def test_say_refuses_before_it_generates():
+    tone = Tone()
+    with pytest.raises(SayError, match="unknown voice"):
+        Sayer(tone, SETTINGS, Describing()).say(Request("Hello.", "Bob"))
+    assert tone.sizes == []
