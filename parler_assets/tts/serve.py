@@ -64,7 +64,8 @@ class Batcher:
     """One thread that speaks what is waiting, up to the recipe's batch size at a time."""
 
     def __init__(self, sayer: Sayer) -> None:
-        self.sayer, self.waiting = sayer, queue.Queue(WAITING)
+        self.sayer = sayer
+        self.waiting: queue.Queue[_Chunk | None] = queue.Queue(WAITING)
         self.batches: list[int] = []  # sizes of the last batches, for /health
         self.thread = threading.Thread(target=self._work, name="speaker", daemon=True)
         self.thread.start()
