@@ -90,6 +90,13 @@ def test_notebook_is_one_cell_showing_the_same_page(report):
     assert "".join(cell["outputs"][0]["data"]["text/html"]) in report.html.read_text()
 
 
+def test_dagsters_notebook_page_keeps_sounds_and_script(report):
+    nbformat, nbconvert = pytest.importorskip("nbformat"), pytest.importorskip("nbconvert")
+    shown, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.read(report.notebook, as_version=4))
+    assert shown.count("data:audio/mpeg;base64,") == len(sample_rows())
+    assert "document.currentScript.closest" in shown
+
+
 def test_samples_without_scores_still_make_a_page(tmp_path):
     write_samples(tmp_path / "samples", sample_rows(("happy",)))
     paths = write_report(tmp_path / "samples", tmp_path / "report")
