@@ -1,0 +1,187 @@
+"""The library's audits as asset checks. Blocking ones stop what lies below in the same run; all can be run again alone.
+
+One step carries all checks of an asset: a step is a process, and starting one costs more than an audit.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from parler_assets.recipe import Corpus, Recipe
+from parler_assets.resources import Workspace
+
+Audit = Callable[[Workspace], list[str]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named question about an asset; its audit answers with problems. One that does not block is a warning."""
+
+    name: str
+    description: str
+    audit: Audit
+    blocking: bool = True
+
+    def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(self.name, asset=asset, description=self.description, blocking=self.blocking)
+
+    def result(self, asset: dg.AssetKey, workspace: Workspace) -> dg.AssetCheckResult:
+        problems = self.audit(workspace)
+        return dg.AssetCheckResult(
+            asset_key=asset,
+            check_name=self.name,
+            passed=not problems,
+            severity=dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN,
+            description="\n".join(problems) or "nothing found",
+            metadata={"problems": len(problems)},
+        )
+
+
+def asset_checks(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefinition:
+    """All checks of one asset as one step."""
+
+    @dg.multi_asset_check(
+        name="check_" + "_".join(asset.path), specs=[check.spec(asset) for check in checks], can_subset=True
+    )
+    def run_checks(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> Iterator[dg.AssetCheckResult]:
+        chosen = {key.name for key in context.selected_asset_check_keys}
+        for check in checks:
+            if check.name in chosen:
+                yield check.result(asset, workspace)
+
+    return run_checks
+
+
+def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChecksDefinition]:
+    """The checks of one lane."""
+
+    def raw(workspace: Workspace):
+        return workspace.lane(name, "raw_dataset")
+
+    def audits():
+        from parler_assets.speech import audits
+
+        return audits
+
+    def of(stage: str):
+        return lambda workspace: workspace.lane(name, stage)
+
+    limit = recipe.shards.max_set_aside
+    tags, bins, texts, codes = (of(s) for s in ("continuous_tags", "text_bins", "llm_descriptions", "dac_codes"))
+    checks = {
+        "raw_dataset": [
+            Check("has_clips", "At least one clip is left.", lambda w: audits().has_clips(raw(w))),
+            Check("unique_ids", "No id occurs twice.", lambda w: audits().unique_ids(raw(w))),
+            Check(
+                "few_set_aside",
+                f"At most {limit:.0%} of the clips are set aside.",
+                lambda w: audits().few_set_aside(raw(w), limit),
+            ),
+        ],
+        "llm_descriptions": [
+            Check("described", "Every row has a sentence.", lambda w: audits().described(texts(w))),
+        ],
+        "dac_codes": [
+            Check("complete", "Every clip has codes or a reason.", lambda w: audits().complete(codes(w), raw(w))),
+            Check("codes_fit", "Shape and range of the codes.", lambda w: audits().codes_fit(codes(w))),
+            Check(
+                "codes_match_audio",
+                "Frames cover the clip.",
+                lambda w: audits().codes_match_audio(codes(w), raw(w)),
+            ),
+        ],
+    }
+    if corpus.written:
+        names = _names(corpus) if recipe.describing.captions == ["named"] else set()
+        checks["continuous_tags"] = [
+            Check("complete", "Every clip has tags or a reason.", lambda w: audits().complete(tags(w), raw(w))),
+            Check("plausible", "Measurements are within what speech can be.", lambda w: audits().plausible(tags(w))),
+        ]
+        checks["text_bins"] = [
+            Check("complete", "Every tagged clip is binned.", lambda w: audits().complete(bins(w), tags(w))),
+            Check("known_labels", "Only labels that belong to the edges.", lambda w: audits().known_labels(bins(w))),
+            Check(
+                "varied",
+                "Rate, pitch and melody differ between clips; otherwise descriptions cannot teach them.",
+                lambda w: audits().varied(bins(w), ["speaking_rate", "pitch", "speech_monotony"]),
+                blocking=False,
+            ),
+        ]
+        checks["llm_descriptions"] += [
+            Check("complete", "Every clip is described.", lambda w: audits().complete(texts(w), bins(w))),
+            Check(
+                "names_speaker",
+                "A description names its own speaker and no other.",
+                lambda w: audits().names_speaker(texts(w), raw(w), names),
+            ),
+        ]
+    return [asset_checks(dg.AssetKey([name, stage]), found) for stage, found in checks.items()]
+
+
+def _names(corpus: Corpus) -> set[str]:
+    """The names that speakers of this corpus are called in descriptions."""
+    return set(corpus.speaker_names.values()) or set(corpus.genders)
+
+
+def training_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
+    """The checks of the training set and of the checkpoints around it."""
+
+    def of_kinds(*kinds: str) -> Audit:
+        def audit(workspace: Workspace) -> list[str]:
+            from parler_assets.tts.data import audit_training_set
+
+            return [str(p) for p in audit_training_set(workspace.training_set) if p.kind in kinds]
+
+        return audit
+
+    return [
+        asset_checks(
+            dg.AssetKey("base_checkpoint"), [Check("complete", "All parts of a checkpoint are there.", _base)]
+        ),
+        asset_checks(
+            dg.AssetKey("training_set"),
+            [
+                Check(
+                    "lanes_joined",
+                    "Clips, descriptions and codes of every corpus found each other by id.",
+                    of_kinds("no_descriptions", "no_codes", "missing_descriptions"),
+                ),
+                Check(
+                    "enough_hours",
+                    f"At least {recipe.training.min_hours:g} hours to train on, and clips held out.",
+                    of_kinds("empty", "too_few_hours", "no_held_out"),
+                ),
+                Check(
+                    "codes_intact", "Codes are readable and in range.", of_kinds("corrupt_codes", "codes_out_of_range")
+                ),
+                Check("no_leakage", "No utterance is both trained on and held out.", of_kinds("leakage")),
+            ],
+        ),
+        asset_checks(
+            dg.AssetKey("finetuned_checkpoint"),
+            [Check("complete", "All parts of a checkpoint are there.", _finetuned)],
+        ),
+    ]
+
+
+def _base(workspace: Workspace) -> list[str]:
+    return _checkpoint_problems(workspace.base_path())
+
+
+def _finetuned(workspace: Workspace) -> list[str]:
+    return _checkpoint_problems(workspace.finetuned_path())
+
+
+def _checkpoint_problems(folder) -> list[str]:
+    from parler_assets.tts.base import BaseError, validate_base
+
+    try:
+        validate_base(folder)
+    except BaseError as error:
+        return [str(error)]
+    return []
+
+
+def evaluation_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
+    return []

@@ -1,0 +1,159 @@
+"""What makes a lane's stage unfit to build on. Each audit reads written shards and returns problems to act on.
+
+An empty list means fit. The same audits run as checks in the graph, and can be run again from its Checks tab.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from parler_assets.speech import shards
+
+# Outside these a measurement is an error of the estimator or of the data, not an unusual voice.
+PLAUSIBLE = {
+    "speaking_rate_a": (0.0, 60.0),
+    "utterance_pitch_mean": (30.0, 1200.0),
+    "utterance_pitch_std": (0.0, 600.0),
+    "snr_a": (-20.0, 120.0),
+    "c50_a": (-15.0, 120.0),
+    "duration": (0.02, 3600.0),
+}
+
+
+def has_clips(folder: Path) -> list[str]:
+    """A corpus without clips: a filter or a split name left nothing."""
+    if shards.read_manifest(folder).rows:
+        return []
+    return ["no clip is left: check split, styles and columns of this corpus in the recipe, and the rows set aside"]
+
+
+def unique_ids(folder: Path) -> list[str]:
+    """Ids join everything; one that occurs twice would pair the wrong rows."""
+    counts = Counter(_ids(folder))
+    doubled = [name for name, count in counts.items() if count > 1]
+    return [f"{len(doubled)} ids occur more than once, the first is {doubled[0]!r}"] if doubled else []
+
+
+def few_set_aside(folder: Path, limit: float) -> list[str]:
+    """More clips set aside than `shards.max_set_aside` of the recipe allows."""
+    manifest = shards.read_manifest(folder)
+    aside, total = len(manifest.set_aside), len(manifest.set_aside) + manifest.rows
+    if not total or aside / total <= limit:
+        return []
+    reason, count = Counter(row.reason.split(":")[0] for row in manifest.set_aside).most_common(1)[0]
+    return [
+        f"{aside} of {total} clips are set aside ({aside / total:.1%}, limit {limit:.1%}); "
+        f"most often: {reason} ({count}). Repair the source or raise shards.max_set_aside"
+    ]
+
+
+def complete(folder: Path, source: Path) -> list[str]:
+    """Every row of `source` is in `folder`, or was set aside there with a reason; and nothing else is."""
+    manifest = shards.read_manifest(folder)
+    expected, found = set(_ids(source)), set(_ids(folder))
+    missing = expected - found - {row.id for row in manifest.set_aside}
+    foreign = found - expected
+    problems = []
+    if missing:
+        problems.append(
+            f"{len(missing)} clips are missing without a reason, such as {min(missing)!r}; rebuild this stage"
+        )
+    if foreign:
+        problems.append(f"{len(foreign)} rows belong to no clip, such as {min(foreign)!r}; rebuild this stage")
+    return problems
+
+
+def plausible(folder: Path) -> list[str]:
+    """Measurements within what speech can be, and never the same number for every clip."""
+    problems = []
+    table = shards.read(folder, ["id", *PLAUSIBLE])
+    ids = table["id"].to_pylist()
+    for column, (low, high) in PLAUSIBLE.items():
+        values = [(v, i) for v, i in zip(table[column].to_pylist(), ids, strict=True) if v is not None]
+        outside = [(v, i) for v, i in values if not low <= v <= high]
+        if outside:
+            worst, name = max(outside, key=lambda pair: abs(pair[0]))
+            problems.append(f"{column}: {len(outside)} values outside {low:g}..{high:g}, such as {worst:.4g} of {name}")
+    return problems
+
+
+def varied(folder: Path, columns: Iterable[str]) -> list[str]:
+    """Columns with one value only: descriptions then say nothing about them."""
+    table = shards.read(folder, list(columns))
+    flat = [name for name in table.column_names if len(table) > 9 and len(set(table[name].to_pylist())) < 2]
+    return [f"{name}: the same for every clip ({table[name][0].as_py()})" for name in flat]
+
+
+def known_labels(folder: Path) -> list[str]:
+    """Every bin is one of the labels its edges were given, or empty where nothing was measured."""
+    facts = shards.read_manifest(folder).facts
+    problems = []
+    for column, labels in facts["labels"].items():
+        table = shards.read(folder, [column])
+        strange = set(table[column].to_pylist()) - set(labels) - {None}
+        if strange:
+            problems.append(f"{column}: {sorted(strange)[:3]} are not among its labels")
+    return problems
+
+
+def described(folder: Path) -> list[str]:
+    """A sentence for every row."""
+    table = shards.read(folder, ["id", "description"])
+    empty = [i for i, text in zip(*(table[c].to_pylist() for c in ("id", "description")), strict=True) if not text]
+    return [f"{len(empty)} descriptions are empty, the first is that of {empty[0]!r}"] if empty else []
+
+
+def names_speaker(folder: Path, raw: Path, names: Iterable[str]) -> list[str]:
+    """A description names the speaker it belongs to, and no other: the name is what fine-tuning ties to the voice."""
+    names = set(names)
+    speakers = dict(zip(*(shards.read(raw, ["id", "speaker"])[c].to_pylist() for c in ("id", "speaker")), strict=True))
+    wrong = []
+    for part in shards.iterate(folder, ["id", "description"]):
+        for row in part.to_pylist():
+            speaker, words = speakers.get(row["id"]), _words(row["description"] or "")
+            if speaker in names and (speaker not in words or (names - {speaker}) & words):
+                wrong.append(row["id"])
+    return [f"{len(wrong)} descriptions do not name their speaker alone, the first is {wrong[0]!r}"] if wrong else []
+
+
+def codes_fit(folder: Path) -> list[str]:
+    """Codes are codebooks x frames of numbers below the codebook size."""
+    import numpy as np
+
+    size = shards.read_manifest(folder).facts["codebook_size"]
+    for part in shards.iterate(folder, ["id", "codes", "frames", "codebooks"]):
+        lengths = part["codes"].combine_chunks().value_lengths().to_numpy()
+        expected = part["frames"].to_numpy().astype(np.int64) * part["codebooks"].to_numpy()
+        wrong = np.flatnonzero(lengths != expected)
+        if len(wrong):
+            return [f"clip {part['id'][int(wrong[0])]}: codes are not codebooks x frames; rebuild this stage"]
+        highest = max((chunk.values.to_numpy().max(initial=0) for chunk in part["codes"].chunks), default=0)
+        if highest >= size:
+            return [f"a code is {highest}, codebooks have {size} entries; rebuild this stage"]
+    return []
+
+
+def codes_match_audio(folder: Path, raw: Path) -> list[str]:
+    """Frames cover the clip's duration, to within two frames."""
+    facts = shards.read_manifest(folder).facts
+    seconds = facts["hop"] / facts["sampling_rate"]
+    durations = dict(
+        zip(*(shards.read(raw, ["id", "duration"])[c].to_pylist() for c in ("id", "duration")), strict=True)
+    )
+    table = shards.read(folder, ["id", "frames"])
+    wrong = [
+        name
+        for name, frames in zip(table["id"].to_pylist(), table["frames"].to_pylist(), strict=True)
+        if name in durations and abs(frames * seconds - durations[name]) > 2 * seconds
+    ]
+    return [f"{len(wrong)} clips have codes of another length than their audio, such as {wrong[0]!r}"] if wrong else []
+
+
+def _ids(folder: Path) -> list[str]:
+    return [name for part in shards.iterate(folder, ["id"]) for name in part["id"].to_pylist()]
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip('.,;:!?"()').removesuffix("'s").removesuffix("’s") for word in text.split()}
