@@ -1,0 +1,136 @@
+"""What assets share: where things lie, which device computes, and the MLflow record of what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from parler_assets.tracking import Run, Store
+
+
+def project_folder() -> Path:
+    """The folder with `workspace.yaml`: the current one, or the one this package was installed from."""
+    here = Path.cwd()
+    return here if (here / "workspace.yaml").is_file() else Path(__file__).resolve().parents[1]
+
+
+def data_folder() -> str:
+    """Where all recipes' files go: `PARLER_DATA`, or `data` in the project folder."""
+    return os.environ.get("PARLER_DATA", "data")
+
+
+class Workspace(dg.ConfigurableResource):
+    """Where a recipe's files lie: `<folder>/<recipe>/<corpus>/<stage>`, and what several recipes share in `cache`."""
+
+    recipe: str = Field(description="name of the recipe, and of its folder")
+    folder: str = Field(default="data", description="absolute, or relative to the project folder")
+    rebuild: bool = Field(default=False, description="compute again what is there and up to date")
+
+    @property
+    def data(self) -> Path:
+        return project_folder() / Path(self.folder).expanduser()
+
+    @property
+    def root(self) -> Path:
+        return self.data / self.recipe
+
+    @property
+    def cache(self) -> Path:
+        return self.data / "cache"
+
+    def lane(self, corpus: str, stage: str) -> Path:
+        """Folder of one stage of one corpus: raw_dataset, continuous_tags, text_bins, llm_descriptions, dac_codes."""
+        return self.root / corpus / stage
+
+    @property
+    def base_checkpoint(self) -> Path:
+        return self.root / "base_checkpoint"
+
+    @property
+    def training_set(self) -> Path:
+        return self.root / "training_set"
+
+    @property
+    def finetuned_checkpoint(self) -> Path:
+        return self.root / "finetuned_checkpoint"
+
+    @property
+    def evaluation_samples(self) -> Path:
+        return self.root / "evaluation_samples"
+
+    @property
+    def scorecard(self) -> Path:
+        return self.root / "scorecard"
+
+    def base_path(self) -> Path:
+        """The folder of the base checkpoint that was found and pinned when `base_checkpoint` was materialized."""
+        return Path(self.recall(self.base_checkpoint)["path"])
+
+    def finetuned_path(self) -> Path:
+        """The folder of the checkpoint that training ended with."""
+        return Path(self.recall(self.finetuned_checkpoint)["checkpoint"])
+
+    def remember(self, folder: Path, **facts: str | None) -> None:
+        """Keep where an asset's result really lies, for the assets below it."""
+        from parler_assets.speech.shards import write_json
+
+        write_json(folder / "result.json", facts)
+
+    def recall(self, folder: Path) -> dict[str, str]:
+        """What `remember` kept.
+
+        Raises:
+            dagster.Failure: the asset has not been materialized.
+        """
+        try:
+            return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            message = f"{folder.name} has not been materialized in {folder.parent}: materialize it first"
+            raise dg.Failure(message, allow_retries=False) from None
+
+
+class Accelerator(dg.ConfigurableResource):
+    """The device that networks run on."""
+
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one")
+
+    def chosen(self) -> str:
+        if self.device != "auto":
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Tracking(dg.ConfigurableResource):
+    """MLflow: a SQLite file in the workspace unless a server is named; no server is needed to record."""
+
+    uri: str = Field(default="", description="tracking URI; empty: mlflow.db in the recipe's folder")
+    ui: str = Field(default="http://127.0.0.1:5000", description="where the MLflow UI is, for links in metadata")
+    dagster_ui: str = Field(default="http://127.0.0.1:3000", description="where the Dagster UI is, for links in MLflow")
+
+    def store(self, workspace: Workspace) -> Store:
+        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.root / 'mlflow.db'}"
+        return Store(uri, workspace.recipe, workspace.root)
+
+    def run(self, context: dg.AssetExecutionContext, workspace: Workspace, parent: str | None = None) -> Run:
+        """The MLflow run of this materialization: a retry or a re-execution from failure finds the same one again."""
+        asset = context.asset_key.to_user_string()
+        tags = {
+            "dagster.asset": asset,
+            "dagster.root_run_id": context.run.root_run_id or context.run_id,
+            "dagster.run_id": context.run_id,
+            "mlflow.note.content": f"[Dagster run {context.run_id[:8]}]({self.dagster_ui}/runs/{context.run_id})",
+        }
+        if parent:
+            tags["mlflow.parentRunId"] = parent
+        return Run(self.store(workspace), asset, tags)
+
+    def link(self, run: str, workspace: Workspace) -> dg.MetadataValue:
+        """A link to an MLflow run, for an asset's metadata."""
+        experiment = self.store(workspace).experiment()
+        return dg.MetadataValue.url(f"{self.ui}/#/experiments/{experiment}/runs/{run}")

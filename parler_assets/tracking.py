@@ -1,0 +1,130 @@
+"""The MLflow record: one run per asset materialization, found again by tag, safe for several processes.
+
+Only a client is used, no global active run: several assets may record at the same time. `import mlflow` costs three
+seconds, so it happens when something is recorded and not before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+FIND_TAGS = ("dagster.root_run_id", "dagster.asset")
+
+
+class Store:
+    """Where runs are kept: a tracking URI and the experiment of one recipe."""
+
+    def __init__(self, uri: str, experiment: str, folder: Path) -> None:
+        self.uri, self.name, self.folder = uri, experiment, folder
+
+    @cached_property
+    def client(self):
+        """A client whose database exists. Two processes creating one SQLite file at once break it: hence the lock."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.locked():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(self.uri)
+            client.get_experiment_by_name(self.name)
+        return client
+
+    def locked(self) -> FileLock:
+        return FileLock(self.folder / ".mlflow.lock", timeout=300)
+
+    def experiment(self) -> str:
+        """Id of the recipe's experiment, created when missing. Artifacts of a local store lie beside the database."""
+        client = self.client
+        with self.locked():
+            found = client.get_experiment_by_name(self.name)
+            if found:
+                return found.experiment_id
+            local = self.uri.startswith("sqlite:")
+            return client.create_experiment(self.name, str(self.folder / "mlflow_artifacts") if local else None)
+
+
+class Run:
+    """One MLflow run, created or found again when the first thing is recorded."""
+
+    def __init__(self, store: Store, name: str, tags: Mapping[str, str]) -> None:
+        self.store, self.name, self.tags = store, name, dict(tags)
+
+    @cached_property
+    def id(self) -> str:
+        client, experiment = self.store.client, self.store.experiment()
+        wanted = " and ".join(f"tags.`{key}` = '{self.tags[key]}'" for key in FIND_TAGS)
+        found = client.search_runs([experiment], wanted, max_results=1)
+        if not found:
+            return client.create_run(experiment, run_name=self.name, tags=self.tags).info.run_id
+        run = found[0].info.run_id
+        client.update_run(run, status="RUNNING")
+        for key, value in self.tags.items():
+            client.set_tag(run, key, value)
+        return run
+
+    @contextmanager
+    def recording(self) -> Iterator[Run]:
+        """Mark the run finished, or failed when the block raises; without anything recorded there is no run."""
+        try:
+            yield self
+        except BaseException:
+            self._end("FAILED")
+            raise
+        self._end("FINISHED")
+
+    def _end(self, status: str) -> None:
+        if "id" in self.__dict__:
+            self.store.client.set_terminated(self.id, status)
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record settings. MLflow refuses a changed value: those of an earlier attempt are left as they are."""
+        from mlflow.entities import Param
+
+        known = self.store.client.get_run(self.id).data.params
+        new = [Param(key, str(value)) for key, value in flat(values).items() if key not in known]
+        self.store.client.log_batch(self.id, params=new)
+
+    def metrics(self, values: Mapping[str, Any], step: int = 0) -> None:
+        """Record the numbers among `values` at `step`; what is not a finite number is left out."""
+        import time
+
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        numbers = {key: value for key, value in flat(values).items() if _finite(value)}
+        self.store.client.log_batch(self.id, [Metric(key, float(v), now, step) for key, v in numbers.items()])
+
+    def input(self, name: str, source: Path, version: str, context: str) -> None:
+        """Record a data set that this run read; its digest is our data version."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(name, version, source_type="local", source=json.dumps({"uri": str(source)}))
+        tag = InputTag("mlflow.data.context", context)
+        self.store.client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or a folder's files, into the run."""
+        upload = self.store.client.log_artifacts if path.is_dir() else self.store.client.log_artifact
+        upload(self.id, str(path), folder)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys; `None` is left out."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
