@@ -1,0 +1,247 @@
+"""One lane of the graph: a corpus from its source to descriptions and codes.
+
+hub_dataset -> raw_dataset -> continuous_tags -> text_bins -> llm_descriptions
+                         `--> dac_codes
+"""
+
+import dagster as dg
+
+from parler_assets.assets.checks import corpus_checks
+from parler_assets.launchpad import SettingsResource
+from parler_assets.metadata import histograms, hours, shares, stage_metadata
+from parler_assets.recipe import Corpus, HubSource, Recipe, digest
+from parler_assets.resources import Accelerator, Workspace
+
+OWNERS = ["team:speech"]
+LABELS = ("speaking_rate", "pitch", "speech_monotony", "noise", "reverberation")
+MEASURED = {
+    "speaking_rate_a": "phonemes / s",
+    "utterance_pitch_mean": "pitch, Hz",
+    "utterance_pitch_std": "pitch range, Hz",
+    "snr_a": "SNR, dB",
+    "c50_a": "C50, dB",
+    "duration": "seconds",
+}
+
+
+def corpus_assets(name: str, corpus: Corpus, recipe: Recipe) -> list:
+    """The assets and checks of one corpus, grouped and prefixed by its name."""
+    stages: list = [raw_dataset(name, corpus, recipe), dac_codes(name, recipe)]
+    if isinstance(corpus.source, HubSource):
+        stages.insert(0, hub_dataset(name, corpus.source))
+    if corpus.written:
+        stages += [continuous_tags(name, recipe), text_bins(name, recipe), written_descriptions(name, recipe)]
+    else:
+        stages.append(published_descriptions(name, corpus, recipe))
+    return [*stages, *corpus_checks(name, corpus, recipe)]
+
+
+def hub_dataset(name: str, source: HubSource) -> dg.AssetSpec:
+    """The set on the Hub. Nothing here makes it: the sensor `hub_revisions` reports its commits."""
+    return dg.AssetSpec(
+        [name, "hub_dataset"],
+        group_name=name,
+        kinds={"huggingface"},
+        owners=OWNERS,
+        description=f"The data set `{source.repo}` ({source.config}, {source.split}) on the Hugging Face Hub. "
+        "Its data version is the Hub commit, reported by the sensor hub_revisions.",
+        metadata={"repository": source.repo, "licence": source.licence or "not stated"},
+    )
+
+
+def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinition:
+    source, shard_settings = corpus.source, recipe.shards
+    from_hub = isinstance(source, HubSource)
+
+    @dg.asset(
+        key_prefix=name,
+        group_name=name,
+        deps=[[name, "hub_dataset"]] if from_hub else [],
+        kinds={"huggingface" if from_hub else "python", "parquet"},
+        owners=OWNERS,
+        code_version=f"1.{digest(source, corpus.speaker_names, corpus.styles, shard_settings)}",
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if from_hub else None,
+    )
+    def raw_dataset(workspace: Workspace) -> dg.MaterializeResult:
+        """The corpus's clips as Parquet shards: id, audio bytes as published, transcript, speaker, style, duration.
+
+        One row is one utterance. A clip that cannot be used is set aside with its reason and never stops the run.
+        """
+        from parler_assets.speech.clips import build_raw_dataset
+
+        folder = workspace.lane(name, "raw_dataset")
+        result = build_raw_dataset(corpus, folder, shard_settings, workspace.cache, rebuild=workspace.rebuild)
+        metadata = stage_metadata(result) | {
+            "hours": hours(folder),
+            "durations": histograms(folder, {"duration": "seconds"}),
+            "speakers_and_styles": shares(folder, ["speaker", "style"]),
+        }
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return raw_dataset
+
+
+def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
+    @dg.asset(
+        key_prefix=name,
+        group_name=name,
+        deps=[[name, "raw_dataset"]],
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        pool="gpu",
+        code_version=f"1.{digest(recipe.annotation)}",
+    )
+    def continuous_tags(
+        workspace: Workspace, tagger: SettingsResource, accelerator: Accelerator
+    ) -> dg.MaterializeResult:
+        """Measurements of every clip: speaking rate, pitch and its range, SNR, C50, speech quality.
+
+        Numbers are kept in both of DataSpeech's definitions (eras a and b); bins read one of them. A value that
+        cannot be measured is empty and the column `note` says why.
+        """
+        from parler_assets.speech.annotators import tag_corpus
+
+        folder = workspace.lane(name, "continuous_tags")
+        result = tag_corpus(
+            workspace.lane(name, "raw_dataset"),
+            folder,
+            tagger.settings(),
+            device=accelerator.chosen(),
+            rebuild=workspace.rebuild,
+        )
+        metadata = stage_metadata(result) | {"hours": hours(folder), "distributions": histograms(folder, MEASURED)}
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return continuous_tags
+
+
+def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
+    pool = [name]
+    if recipe.binning.edges == "estimated":
+        pool = [other for other, corpus in recipe.corpora.items() if corpus.written]
+
+    @dg.asset(
+        key_prefix=name,
+        group_name=name,
+        deps=[[lane, "continuous_tags"] for lane in pool],
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        code_version=f"1.{digest(recipe.binning, recipe.annotation)}",
+    )
+    def text_bins(workspace: Workspace, binner: SettingsResource, tagger: SettingsResource) -> dg.MaterializeResult:
+        """Every measurement as a label such as "quite slowly" or "very noisy", by published or estimated edges."""
+        from parler_assets.speech.bins import bin_corpus
+
+        folder = workspace.lane(name, "text_bins")
+        result = bin_corpus(
+            workspace.lane(name, "continuous_tags"),
+            folder,
+            binner.settings(),
+            tagger.settings(),
+            pool=[workspace.lane(lane, "continuous_tags") for lane in pool],
+            rebuild=workspace.rebuild,
+        )
+        metadata = stage_metadata(result, ["id", "speaker", "style", *LABELS]) | {
+            "labels": shares(folder, LABELS),
+            "edges": dg.MetadataValue.json(result.manifest.facts.get("edges", {})),
+        }
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return text_bins
+
+
+def written_descriptions(name: str, recipe: Recipe) -> dg.AssetsDefinition:
+    engine = recipe.describing.engine
+
+    @dg.asset(
+        key_prefix=name,
+        group_name=name,
+        deps=[[name, "text_bins"]],
+        kinds={"python" if engine == "template" else engine},
+        owners=OWNERS,
+        pool="gpu",
+        code_version=f"1.{digest(recipe.describing)}",
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=30) if engine == "server" else None,
+    )
+    def llm_descriptions(workspace: Workspace, writer: SettingsResource) -> dg.MaterializeResult:
+        """One English sentence per clip, written from its text bins: it states the speaker, the style and the bins."""
+        from parler_assets.speech.descriptions import describe_corpus
+
+        result = describe_corpus(
+            workspace.lane(name, "text_bins"),
+            workspace.lane(name, "llm_descriptions"),
+            writer.settings(),
+            workspace.cache,
+            rebuild=workspace.rebuild,
+        )
+        return _described(result)
+
+    return llm_descriptions
+
+
+def published_descriptions(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinition:
+    from_hub = getattr(corpus.descriptions, "repo", None) is not None
+
+    @dg.asset(
+        key_prefix=name,
+        group_name=name,
+        deps=[[name, "raw_dataset"]],
+        kinds={"huggingface" if from_hub else "python", "parquet"},
+        owners=OWNERS,
+        code_version=f"1.{digest(corpus.descriptions)}",
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if from_hub else None,
+    )
+    def llm_descriptions(workspace: Workspace) -> dg.MaterializeResult:
+        """The descriptions this corpus was published with, joined to its clips by id."""
+        from parler_assets.speech.descriptions import join_published
+
+        result = join_published(
+            workspace.lane(name, "raw_dataset"),
+            workspace.lane(name, "llm_descriptions"),
+            corpus,
+            workspace.cache,
+            rebuild=workspace.rebuild,
+        )
+        return _described(result)
+
+    return llm_descriptions
+
+
+def _described(result) -> dg.MaterializeResult:
+    metadata = stage_metadata(result) | {"written_by": shares(result.folder, ["engine"])}
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+
+def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
+    @dg.asset(
+        key_prefix=name,
+        group_name=name,
+        deps=[[name, "raw_dataset"], "base_checkpoint"],
+        kinds={"pytorch", "parquet"},
+        owners=OWNERS,
+        pool="gpu",
+        code_version=f"1.{digest(recipe.coding)}",
+    )
+    def dac_codes(workspace: Workspace, coder: SettingsResource, accelerator: Accelerator) -> dg.MaterializeResult:
+        """Every clip as codes of the base checkpoint's own DAC: K codebooks by T frames of small integers.
+
+        Beside annotation in the graph, so that a change of prompt or bins never encodes audio again.
+        """
+        from parler_assets.speech.coding import encode_corpus
+
+        folder = workspace.lane(name, "dac_codes")
+        result = encode_corpus(
+            workspace.lane(name, "raw_dataset"),
+            workspace.base_path(),
+            folder,
+            coder.settings(),
+            device=accelerator.chosen(),
+            rebuild=workspace.rebuild,
+        )
+        metadata = stage_metadata(result) | {
+            "hours": hours(folder),
+            "codec": dg.MetadataValue.json(result.manifest.facts),
+        }
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return dac_codes

@@ -1,0 +1,107 @@
+"""What the fine-tuned checkpoint says, how it sounds, and what it scores."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from parler_assets.assets.checks import evaluation_checks
+from parler_assets.launchpad import SettingsResource
+from parler_assets.metadata import notebook_link, shares, stage_metadata
+from parler_assets.recipe import Recipe, digest
+from parler_assets.resources import Accelerator, Tracking, Workspace
+
+OWNERS = ["team:speech"]
+
+
+def evaluation_assets(recipe: Recipe) -> list:
+    """The assets and checks of the group `evaluation`."""
+    return [evaluation_samples(recipe), scorecard(recipe), *evaluation_checks(recipe)]
+
+
+def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name="evaluation",
+        deps=["finetuned_checkpoint"],
+        kinds={"pytorch", "parquet"},
+        owners=OWNERS,
+        pool="gpu",
+        code_version=f"1.{digest(recipe.evaluation)}",
+    )
+    def evaluation_samples(
+        workspace: Workspace, evaluator: SettingsResource, writer: SettingsResource, accelerator: Accelerator
+    ) -> dg.MaterializeResult:
+        """Speech generated for every speaker x style x rate of the recipe, from texts the checkpoint has not seen."""
+        from parler_assets.tts.synthesize import synthesize_samples
+
+        result = synthesize_samples(
+            workspace.finetuned_path(),
+            workspace.base_path(),
+            workspace.training_set,
+            {name: workspace.lane(name, "raw_dataset") for name in recipe.corpora},
+            workspace.evaluation_samples,
+            evaluator.settings(),
+            writer.settings(),
+            device=accelerator.chosen(),
+            rebuild=workspace.rebuild,
+        )
+        metadata = stage_metadata(result) | {"cells": shares(result.folder, ["speaker", "style"])}
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return evaluation_samples
+
+
+def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
+    written = [name for name, corpus in recipe.corpora.items() if corpus.written]
+
+    @dg.asset(
+        group_name="evaluation",
+        deps=["evaluation_samples"],
+        kinds={"python", "mlflow"},
+        owners=OWNERS,
+        pool="gpu",
+        code_version=f"1.{digest(recipe.evaluation, recipe.annotation, recipe.binning)}",
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
+    )
+    def scorecard(
+        context: dg.AssetExecutionContext,
+        workspace: Workspace,
+        evaluator: SettingsResource,
+        tagger: SettingsResource,
+        accelerator: Accelerator,
+        tracking: Tracking,
+    ) -> dg.MaterializeResult:
+        """How far generated speech is what its description asked for, beside real clips, copy-synthesis and chance.
+
+        Every sample is tagged and binned by the corpus's own annotators. The listening report plays inside this UI.
+        """
+        from parler_assets.tts.report import write_report
+        from parler_assets.tts.score import score_samples
+
+        folder, trained = workspace.scorecard, workspace.recall(workspace.finetuned_checkpoint)
+        bins = [workspace.lane(name, "text_bins") for name in written]
+        scores = score_samples(
+            workspace.evaluation_samples,
+            workspace.training_set,
+            bins,
+            workspace.base_path(),
+            folder,
+            tagger.settings(),
+            evaluator.settings(),
+            device=accelerator.chosen(),
+            rebuild=workspace.rebuild,
+        )
+        report = write_report(workspace.evaluation_samples, folder)
+        with tracking.run(context, workspace, parent=trained.get("mlflow_run")).recording() as run:
+            run.metrics(scores.numbers)
+            run.artifact(report.html, "report")
+        metadata: dict[str, Any] = {
+            "listen": notebook_link(report.notebook),
+            "scores": dg.MetadataValue.md(scores.markdown),
+            "mlflow": tracking.link(run.id, workspace),
+            "reused": scores.reused,
+            **scores.numbers,
+        }
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(scores.digest))
+
+    return scorecard

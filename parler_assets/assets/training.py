@@ -1,0 +1,186 @@
+"""Where the lanes join: the base checkpoint, the training set and the fine-tuned checkpoint."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from parler_assets.assets.checks import training_checks
+from parler_assets.launchpad import SettingsResource
+from parler_assets.metadata import curves, rows_table, stage_metadata
+from parler_assets.recipe import Corpus, PublishedDescriptions, Recipe, digest
+from parler_assets.resources import Accelerator, Tracking, Workspace
+
+OWNERS = ["team:speech"]
+# Every observation is a row of the event log: at most one in so many seconds.
+OBSERVE_EVERY = 3.0
+# Settings that decide which clips are trained on; the others belong to the checkpoint alone.
+FILTERS = {"min_seconds", "max_seconds", "max_text_length", "max_description_length", "min_hours"}
+
+
+def training_assets(recipe: Recipe) -> list:
+    """The base checkpoint, and the assets and checks of the group `training`."""
+    stages = [base_checkpoint(recipe), training_set(recipe), finetuned_checkpoint(recipe)]
+    return [*stages, *training_checks(recipe)]
+
+
+def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name="base",
+        kinds={"huggingface" if recipe.base.repo else "python", "pytorch"},
+        owners=OWNERS,
+        code_version=f"1.{digest(recipe.base)}",
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if recipe.base.repo else None,
+    )
+    def base_checkpoint(workspace: Workspace) -> dg.MaterializeResult:
+        """The Parler-TTS checkpoint that coding and fine-tuning start from, pinned to one commit.
+
+        From the Hub, from a folder, or the small one shipped with the package. It brings the codec and both tokenizers.
+        """
+        from parler_assets.tts.base import fetch_base
+
+        found = fetch_base(recipe.base, workspace.base_checkpoint)
+        workspace.remember(workspace.base_checkpoint, path=str(found.path), digest=found.digest)
+        metadata: dict[str, Any] = {
+            "path": dg.MetadataValue.path(str(found.path)),
+            "repository": recipe.base.repo or "none: a folder on this machine",
+            "revision": found.revision or "none",
+            "licence": found.licence or "not stated",
+        }
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(found.digest))
+
+    return base_checkpoint
+
+
+def training_set(recipe: Recipe) -> dg.AssetsDefinition:
+    lanes = [[name, stage] for name in recipe.corpora for stage in ("llm_descriptions", "dac_codes")]
+    shares = {name: (c.weight, c.held_out, str(c.held_out_ids)) for name, c in recipe.corpora.items()}
+    filters = recipe.training.model_dump(include=FILTERS)
+
+    @dg.asset(
+        group_name="training",
+        deps=[*lanes, "base_checkpoint"],
+        kinds={"parquet"},
+        owners=OWNERS,
+        code_version=f"1.{digest(filters, shares)}",
+    )
+    def training_set(workspace: Workspace, trainer: SettingsResource) -> dg.MaterializeResult:
+        """All lanes joined by clip id, filtered by length, split into training and held-out clips, tokenised.
+
+        No utterance of a speaker is on both sides. An unfit set is shown here with its problems; training refuses it.
+        """
+        from parler_assets.tts.data import Lane, build_training_set, mixture_markdown
+
+        joined = [
+            Lane(
+                name,
+                workspace.lane(name, "raw_dataset"),
+                workspace.lane(name, "llm_descriptions"),
+                workspace.lane(name, "dac_codes"),
+                weight=corpus.weight,
+                held_out=corpus.held_out,
+                held_out_ids=corpus.held_out_ids,
+                licence=licence(corpus),
+            )
+            for name, corpus in recipe.corpora.items()
+        ]
+        result = build_training_set(
+            joined, workspace.base_path(), workspace.training_set, trainer.settings(), rebuild=workspace.rebuild
+        )
+        metadata = stage_metadata(result, ["id", "corpus", "speaker", "style", "text", "description", "duration"])
+        metadata["mixture"] = dg.MetadataValue.md(mixture_markdown(result.manifest.facts["mixture"]))
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return training_set
+
+
+def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
+    governing = recipe.training.model_dump(exclude=FILTERS)
+
+    @dg.asset(
+        group_name="training",
+        deps=["training_set", "base_checkpoint"],
+        kinds={"pytorch", "mlflow"},
+        owners=OWNERS,
+        pool="gpu",
+        code_version=f"1.{digest(governing)}",
+    )
+    def finetuned_checkpoint(
+        context: dg.AssetExecutionContext,
+        workspace: Workspace,
+        trainer: SettingsResource,
+        accelerator: Accelerator,
+        tracking: Tracking,
+    ) -> dg.MaterializeResult:
+        """The base checkpoint fine-tuned on the training set, in processes of its own.
+
+        Loss is drawn live on this page and in MLflow. A training that was killed goes on at its last checkpoint.
+        """
+        from parler_assets.speech.shards import read_manifest
+        from parler_assets.tts.launch import run_training
+
+        settings, folder = trainer.settings(), workspace.finetuned_checkpoint
+        with tracking.run(context, workspace).recording() as run:
+            result = run_training(
+                workspace.training_set,
+                workspace.base_path(),
+                folder,
+                settings,
+                device=accelerator.chosen(),
+                on_metrics=live(context, run.metrics),
+                rebuild=workspace.rebuild,
+            )
+            if not result.reused:
+                run.params(settings.model_dump(exclude={"variants"}))
+                run.input("training_set", workspace.training_set, read_manifest(workspace.training_set).digest, "train")
+                run.input(
+                    "base_checkpoint",
+                    workspace.base_path(),
+                    workspace.recall(workspace.base_checkpoint)["digest"],
+                    "base",
+                )
+                workspace.remember(folder, checkpoint=str(result.checkpoint), digest=result.digest, mlflow_run=run.id)
+        recorded = workspace.recall(folder)["mlflow_run"]
+        metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+    return finetuned_checkpoint
+
+
+def live(context: dg.AssetExecutionContext, record: Callable[[dict, int], None]) -> Callable[[dict], None]:
+    """What training calls with every line of metrics: all go to MLflow, one every few seconds to the asset's page."""
+    seen = {"at": float("-inf")}
+
+    def report(metrics: dict) -> None:
+        numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+        record(numbers, int(metrics.get("step", 0)))
+        if time.monotonic() - seen["at"] >= OBSERVE_EVERY or "eval_loss" in metrics:
+            seen["at"] = time.monotonic()
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=numbers))
+
+    return report
+
+
+def training_metadata(result) -> dict[str, Any]:
+    """Loss curves and last values of a finished training."""
+    series = {
+        name: [(row["step"], row[key]) for row in result.metrics if key in row]
+        for name, key in (("training", "loss"), ("held out", "eval_loss"))
+    }
+    last = {name: points[-1][1] for name, points in series.items() if points}
+    return {
+        "checkpoint": dg.MetadataValue.path(str(result.checkpoint)),
+        "reused": result.reused,
+        "loss_curve": curves({name: points for name, points in series.items() if points}, "update", "loss"),
+        "last_values": rows_table([{"loss": name, "value": value} for name, value in last.items()]),
+        **{f"{name.replace(' ', '_')}_loss": float(value) for name, value in last.items()},
+    }
+
+
+def licence(corpus: Corpus) -> str | None:
+    """The licences that a checkpoint trained on this corpus inherits."""
+    stated = [corpus.source.licence]
+    if isinstance(corpus.descriptions, PublishedDescriptions):
+        stated.append(corpus.descriptions.licence)
+    return ", ".join(dict.fromkeys(one for one in stated if one)) or None

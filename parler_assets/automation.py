@@ -1,0 +1,77 @@
+"""Jobs, schedules and the sensor of Hub revisions. All are shipped stopped and switched on in the UI."""
+
+import json
+
+import dagster as dg
+
+from parler_assets.recipe import HubSource, Recipe
+from parler_assets.resources import Workspace
+
+
+def jobs(recipe: Recipe) -> list:
+    """`annotate`: every corpus's lane. `train_and_evaluate`: what comes after. `everything`: both."""
+    lanes = dg.AssetSelection.groups(*recipe.corpora)
+    base, joined = dg.AssetSelection.groups("base"), dg.AssetSelection.groups("training", "evaluation")
+    return [
+        dg.define_asset_job("annotate", lanes | base, description="Clips to tags, bins, descriptions and codes."),
+        dg.define_asset_job("train_and_evaluate", joined, description="Training set, checkpoint, samples and scores."),
+        dg.define_asset_job(
+            "everything", lanes | base | joined, description="The whole graph. Unchanged parts cost seconds."
+        ),
+    ]
+
+
+def schedules(everything) -> list[dg.ScheduleDefinition]:
+    """`weekly_rebuild` runs all and reuses what is unchanged; `rebuild_what_changed` runs only what is stale."""
+
+    @dg.schedule(
+        job=everything,
+        cron_schedule="0 3 * * *",
+        name="rebuild_what_changed",
+        description="Every night: what is stale or missing, and nothing when all is up to date. A change travels one "
+        "level of the graph per run: the graph follows over the next nights, or at once with the weekly rebuild.",
+    )
+    def rebuild_what_changed() -> dg.RunRequest:
+        return dg.RunRequest(stale_assets_only=True)
+
+    weekly = dg.ScheduleDefinition(
+        name="weekly_rebuild",
+        job=everything,
+        cron_schedule="0 2 * * 1",
+        description="Mondays at two: materialize everything; what is up to date is reused within seconds.",
+    )
+    return [weekly, rebuild_what_changed]
+
+
+def hub_revisions(recipe: Recipe) -> dg.SensorDefinition | None:
+    """A sensor that reports new commits of the recipe's Hub data sets; None when it has none."""
+    sources = {name: corpus.source for name, corpus in recipe.corpora.items() if isinstance(corpus.source, HubSource)}
+    if not sources:
+        return None
+
+    @dg.sensor(
+        minimum_interval_seconds=900,
+        description="Asks the Hub for the current commit of every data set. A new one marks that corpus's raw_dataset "
+        "as stale; it is rebuilt by you or by the schedule rebuild_what_changed.",
+    )
+    def hub_revisions(
+        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.SensorResult | dg.SkipReason:
+        from parler_assets.speech.corpora.hub import current_revision
+
+        known = json.loads(context.cursor or "{}")
+        found = {name: current_revision(source) for name, source in sources.items()}
+        moved = {name: sha for name, sha in found.items() if known.get(name) != sha}
+        if not moved:
+            return dg.SkipReason("no data set has a new commit")
+        events = [
+            dg.AssetMaterialization(
+                [name, "hub_dataset"],
+                metadata={"repository": sources[name].repo, "commit": sha},
+                tags={"dagster/data_version": sha},
+            )
+            for name, sha in moved.items()
+        ]
+        return dg.SensorResult(cursor=json.dumps(known | found), asset_events=events)
+
+    return hub_revisions

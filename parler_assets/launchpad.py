@@ -1,0 +1,62 @@
+"""Sections of the recipe as Dagster resources: their values are the Launchpad's documented defaults.
+
+A tool shared by all corpora (the tagger, the description writer, ...) is one resource, so that the Launchpad of
+"Materialize all" has one block per tool. What is typed there holds for that run; the recipe file holds for all others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, cast, get_args, get_origin
+
+import dagster as dg
+from pydantic import BaseModel, Field, create_model
+
+from parler_assets.recipe import Section
+
+
+class SettingsResource(dg.ConfigurableResource):
+    """A section of the recipe, changeable for one run."""
+
+    recipe_section: ClassVar[Section]
+
+    def settings(self) -> Any:
+        """The section with this run's values, checked as a recipe is.
+
+        Raises:
+            pydantic.ValidationError: a value outside what the recipe allows; it names the key.
+        """
+        section = type(self).recipe_section
+        chosen = {name: getattr(self, name) for name in offered(section)}
+        return type(section).model_validate({**section.model_dump(), **chosen})
+
+
+def settings_resource(section: Section) -> SettingsResource:
+    """A resource with the fields of `section`, its values as defaults."""
+    fields = {
+        name: (_plain_type(field.annotation), Field(default=getattr(section, name), description=field.description))
+        for name, field in offered(section).items()
+    }
+    kind = type(section)
+    model = create_model(
+        f"{kind.__name__}Settings", __base__=SettingsResource, __doc__=kind.__doc__, **cast(Any, fields)
+    )
+    model.recipe_section = section
+    return model()
+
+
+def offered(section: Section) -> dict:
+    """The settings the Launchpad can show; nested sections and sweeps are changed in the recipe file only."""
+    fields = type(section).model_fields
+    return {name: field for name, field in fields.items() if not _nested(field.annotation)}
+
+
+def _nested(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return get_origin(annotation) is dict or any(_nested(part) for part in get_args(annotation))
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Dagster knows no list of literals: offer a list of strings, which `settings` checks."""
+    listed = get_origin(annotation) is list and get_origin(get_args(annotation)[0]) is Literal
+    return list[str] if listed else annotation
