@@ -1,0 +1,1 @@
+"""Fine-tuning on transformers' Trainer: what one training process does."""
