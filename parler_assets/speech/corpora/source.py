@@ -20,6 +20,7 @@ class RawClip:
         audio: the bytes of a sound file as published; empty where the source has none for this row.
         text: what is said; empty where the source has none.
         speaker, style, gender: as the source spells them; None where it has no such column or value.
+        problem: why the source could not give this clip, such as a file that is missing; None for a usable one.
     """
 
     id: str
@@ -28,6 +29,7 @@ class RawClip:
     speaker: str | None = None
     style: str | None = None
     gender: str | None = None
+    problem: str | None = None
 
 
 class Source(Protocol):
