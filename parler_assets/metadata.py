@@ -142,6 +142,27 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) 
     return picture(draw, height=3.2, alt=f"{y} over {x}")
 
 
+def intervals(scores: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Shares between 0 and 1 with their 95 % intervals: one row a metric, one colour a system."""
+    colours = {"real": "#8a8f98", "copy": "#c3c7cd", "chance": "#e2b04a", "base": "#7fa3e0", "finetuned": "#2747b8"}
+    shown = [s for s in scores if s["system"] in colours and s["low"] >= 0 and s["high"] <= 1]
+    metrics = list(dict.fromkeys(score["metric"] for score in shown))
+
+    def draw(figure) -> None:
+        axis = figure.add_subplot()
+        for place, (system, colour) in enumerate(colours.items()):
+            own = [score for score in shown if score["system"] == system]
+            rows = [metrics.index(score["metric"]) + (place - 2) * 0.15 for score in own]
+            axis.hlines(rows, [s["low"] for s in own], [s["high"] for s in own], color=colour)
+            axis.scatter([s["value"] for s in own], rows, color=colour, s=16, label=system)
+        axis.set(yticks=range(len(metrics)), yticklabels=[m.replace("_", " ") for m in metrics], xlim=(-0.02, 1.02))
+        axis.invert_yaxis()
+        figure.legend(loc="outside right upper", frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+
+    return picture(draw, height=1.2 + 0.5 * len(metrics), alt="scores with 95 % intervals")
+
+
 def picture(draw, height: float, alt: str) -> dg.MetadataValue:
     """A figure drawn by `draw(figure)` as Markdown with the PNG inside it."""
     from matplotlib.figure import Figure

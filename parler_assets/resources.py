@@ -86,11 +86,18 @@ class Workspace(dg.ConfigurableResource):
         Raises:
             dagster.Failure: the asset has not been materialized.
         """
+        found = self.remembered(folder)
+        if not found:
+            message = f"{folder.name} has not been materialized in {folder.parent}: materialize it first"
+            raise dg.Failure(message, allow_retries=False)
+        return found
+
+    def remembered(self, folder: Path) -> dict[str, str]:
+        """What `remember` kept; empty when there is nothing."""
         try:
             return json.loads((folder / "result.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
-            message = f"{folder.name} has not been materialized in {folder.parent}: materialize it first"
-            raise dg.Failure(message, allow_retries=False) from None
+            return {}
 
 
 class Accelerator(dg.ConfigurableResource):

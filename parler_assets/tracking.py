@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -55,9 +55,18 @@ class Run:
 
     def __init__(self, store: Store, name: str, tags: Mapping[str, str]) -> None:
         self.store, self.name, self.tags = store, name, dict(tags)
+        self.describe: Callable[[Run], None] | None = None
+        self._id: str | None = None
 
-    @cached_property
+    @property
     def id(self) -> str:
+        if self._id is None:
+            self._id = self._find_or_create()
+            if self.describe:
+                self.describe(self)
+        return self._id
+
+    def _find_or_create(self) -> str:
         client, experiment = self.store.client, self.store.experiment()
         wanted = " and ".join(f"tags.`{key}` = '{self.tags[key]}'" for key in FIND_TAGS)
         found = client.search_runs([experiment], wanted, max_results=1)
@@ -70,8 +79,12 @@ class Run:
         return run
 
     @contextmanager
-    def recording(self) -> Iterator[Run]:
-        """Mark the run finished, or failed when the block raises; without anything recorded there is no run."""
+    def recording(self, describe: Callable[[Run], None] | None = None) -> Iterator[Run]:
+        """Mark the run finished, or failed when the block raises; without anything recorded there is no run.
+
+        `describe` is called once the run exists, to record settings and inputs before the first metric.
+        """
+        self.describe = describe
         try:
             yield self
         except BaseException:
@@ -80,8 +93,8 @@ class Run:
         self._end("FINISHED")
 
     def _end(self, status: str) -> None:
-        if "id" in self.__dict__:
-            self.store.client.set_terminated(self.id, status)
+        if self._id:
+            self.store.client.set_terminated(self._id, status)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record settings. MLflow refuses a changed value: those of an earlier attempt are left as they are."""

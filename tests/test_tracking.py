@@ -66,9 +66,17 @@ def test_other_assets_and_other_runs_get_runs_of_their_own(shared: Store):
 
 
 def test_nothing_recorded_creates_no_run(shared: Store):
-    with Run(shared, "x", tags("silent")).recording() as run:
+    with Run(shared, "x", tags("silent")).recording():
         pass
-    assert "id" not in run.__dict__
+    assert not shared.client.search_runs([shared.experiment()], "tags.`dagster.root_run_id` = 'silent'")
+
+
+def test_settings_and_inputs_are_there_before_the_first_metric(shared: Store):
+    seen = []
+    with Run(shared, "x", tags("described")).recording(lambda run: run.params({"seed": 456})) as run:
+        run.metrics({"loss": 4.0})
+        seen.append(shared.client.get_run(run.id).data.params)
+    assert seen == [{"seed": "456"}]
 
 
 def test_nested_settings_become_dotted_names():

@@ -184,4 +184,42 @@ def _checkpoint_problems(folder) -> list[str]:
 
 
 def evaluation_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
-    return []
+    """The checks of samples and scores. They warn: a poor checkpoint is shown as it is; only `release` refuses it."""
+
+    def spoken(workspace: Workspace) -> list[str]:
+        from parler_assets.speech import audits
+
+        return audits.few_set_aside(workspace.evaluation_samples, recipe.shards.max_set_aside)
+
+    def card(question: Callable[[dict], list[str]]) -> Audit:
+        def audit(workspace: Workspace) -> list[str]:
+            from parler_assets.tts.score import read_scorecard
+
+            found = read_scorecard(workspace.scorecard)
+            return question(found) if found else [f"{workspace.scorecard}: no scorecard; materialize it first"]
+
+        return audit
+
+    def thresholds(found: dict) -> list[str]:
+        from parler_assets.tts.score import check_thresholds
+
+        return check_thresholds(found, recipe.evaluation.thresholds)
+
+    def chance(found: dict) -> list[str]:
+        from parler_assets.tts.score import not_above_chance
+
+        return not_above_chance(found)
+
+    every, wanted = "Every prompt gave audio.", "Scores reach evaluation.thresholds of the recipe."
+    base, luck = "No score got worse than the base checkpoint's.", "What was asked for is heard more often than chance."
+    return [
+        asset_checks(dg.AssetKey("evaluation_samples"), [Check("all_spoken", every, spoken, blocking=False)]),
+        asset_checks(
+            dg.AssetKey("scorecard"),
+            [
+                Check("thresholds", wanted, card(thresholds), blocking=False),
+                Check("not_below_base", base, card(lambda found: found["worse_than_base"]), blocking=False),
+                Check("above_chance", luck, card(chance), blocking=False),
+            ],
+        ),
+    ]

@@ -7,7 +7,7 @@ import dagster as dg
 
 from parler_assets.assets.checks import evaluation_checks
 from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import notebook_link, shares, stage_metadata
+from parler_assets.metadata import intervals, notebook_link, shares, stage_metadata
 from parler_assets.recipe import Recipe, digest
 from parler_assets.resources import Accelerator, Tracking, Workspace
 
@@ -92,15 +92,21 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
             rebuild=workspace.rebuild,
         )
         report = write_report(workspace.evaluation_samples, folder)
-        with tracking.run(context, workspace, parent=trained.get("mlflow_run")).recording() as run:
-            run.metrics(scores.numbers)
-            run.artifact(report.html, "report")
+        recorded = workspace.remembered(folder).get("mlflow_run")
+        if not (scores.reused and recorded):
+            with tracking.run(context, workspace, parent=trained.get("mlflow_run")).recording() as run:
+                run.metrics(scores.numbers)
+                run.artifact(report.html, "report")
+            recorded = run.id
+            workspace.remember(folder, mlflow_run=recorded)
         metadata: dict[str, Any] = {
             "listen": notebook_link(report.notebook),
             "scores": dg.MetadataValue.md(scores.markdown),
-            "mlflow": tracking.link(run.id, workspace),
+            "picture": intervals(scores.card["scores"]),
+            "mlflow": tracking.link(recorded, workspace),
             "reused": scores.reused,
-            **scores.numbers,
+            "seconds": round(scores.seconds, 2),
+            **{name: value for name, value in scores.numbers.items() if not name.endswith(("_low", "_high"))},
         }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(scores.digest))
 

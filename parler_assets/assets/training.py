@@ -11,6 +11,7 @@ from parler_assets.launchpad import SettingsResource
 from parler_assets.metadata import curves, rows_table, stage_metadata
 from parler_assets.recipe import Corpus, PublishedDescriptions, Recipe, digest
 from parler_assets.resources import Accelerator, Tracking, Workspace
+from parler_assets.tracking import Run
 
 OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
@@ -120,29 +121,28 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.speech.shards import read_manifest
         from parler_assets.tts.launch import run_training
 
-        settings, folder = trainer.settings(), workspace.finetuned_checkpoint
-        with tracking.run(context, workspace).recording() as run:
+        settings, folder, base = trainer.settings(), workspace.finetuned_checkpoint, workspace.base_path()
+
+        def describe(run: Run) -> None:
+            run.params(settings.model_dump(exclude={"variants"}))
+            run.input("training_set", workspace.training_set, read_manifest(workspace.training_set).digest, "train")
+            run.input("base_checkpoint", base, workspace.recall(workspace.base_checkpoint)["digest"], "base")
+
+        with tracking.run(context, workspace).recording(describe) as run:
             result = run_training(
                 workspace.training_set,
-                workspace.base_path(),
+                base,
                 folder,
                 settings,
                 device=accelerator.chosen(),
                 on_metrics=live(context, run.metrics),
                 rebuild=workspace.rebuild,
             )
-            if not result.reused:
-                run.params(settings.model_dump(exclude={"variants"}))
-                run.input("training_set", workspace.training_set, read_manifest(workspace.training_set).digest, "train")
-                run.input(
-                    "base_checkpoint",
-                    workspace.base_path(),
-                    workspace.recall(workspace.base_checkpoint)["digest"],
-                    "base",
-                )
-                workspace.remember(folder, checkpoint=str(result.checkpoint), digest=result.digest, mlflow_run=run.id)
-        recorded = workspace.recall(folder)["mlflow_run"]
-        metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
+        recorded = workspace.remembered(folder).get("mlflow_run") if result.reused else run.id
+        workspace.remember(folder, checkpoint=str(result.checkpoint), digest=result.digest, mlflow_run=recorded)
+        metadata = training_metadata(result)
+        if recorded:
+            metadata["mlflow"] = tracking.link(recorded, workspace)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return finetuned_checkpoint

@@ -18,11 +18,18 @@ from parler_assets.tts.score import card as cards
 from parler_assets.tts.score.measure import measure_samples
 from parler_assets.tts.score.numbers import Missing, Outcome, Score
 from parler_assets.tts.score.probe import Probe
-from parler_assets.tts.score.table import check_thresholds, flat, markdown, worse_than_base, write_lines
+from parler_assets.tts.score.table import (
+    check_thresholds,
+    flat,
+    markdown,
+    not_above_chance,
+    worse_than_base,
+    write_lines,
+)
 from parler_assets.tts.score.voices import Speakers, known_speakers, sentences, train_probes
 
 VERSION = "1"
-__all__ = ["Score", "Scores", "check_thresholds", "read_scorecard", "score_samples"]
+__all__ = ["Score", "Scores", "check_thresholds", "not_above_chance", "read_scorecard", "score_samples"]
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,17 @@ def check_thresholds(card: dict, thresholds: Thresholds) -> list[str]:
     return failures
 
 
+def not_above_chance(card: dict) -> list[str]:
+    """Shares of met requests whose interval, for the fine-tuned checkpoint, does not lie above chance."""
+    found = {(score["metric"], score["system"]): score for score in card["scores"]}
+    flags = []
+    for metric in ("rate_within_one", "speaker_gender", "speaker_probe", "style_probe"):
+        score, chance = found.get((metric, "finetuned")), found.get((metric, "chance"))
+        if score and chance and score["low"] <= chance["value"]:
+            flags.append(f"{NAMES[metric]}: {_cell(score)}, chance is {chance['value']:.2f}")
+    return flags
+
+
 def worse_than_base(differences: Sequence[dict]) -> list[str]:
     """Metrics whose paired difference to the base lies wholly on the wrong side of zero."""
     flags = []
