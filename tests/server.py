@@ -1,0 +1,111 @@
+"""A real Dagster server on loopback: `dagster dev` with its own DAGSTER_HOME, ended with every process it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS, STOP_SECONDS = 180, 60
+
+
+class Server:
+    """What a browser and GraphQL see under `url`."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url, self.home = url, home
+
+    def ask(self, query: str, **variables) -> dict:
+        """A GraphQL answer's data."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            content = json.load(answer)
+        assert "errors" not in content, content["errors"]
+        return content["data"]
+
+    def run_status(self, run: str) -> str:
+        return self.ask("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run)["runOrError"][
+            "status"
+        ]
+
+    def finished(self, run: str, seconds: float = 300) -> str:
+        """The status a run ends with."""
+        return until(lambda: (s := self.run_status(run)) in ("SUCCESS", "FAILURE", "CANCELED") and s, seconds)
+
+
+@contextlib.contextmanager
+def dagster_dev(recipe: Path | str, home: Path, data: Path, cwd: Path = ROOT, **environment: str) -> Iterator[Server]:
+    """`dagster dev` over a recipe; `home` gets the project's dagster.yaml."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    port = free_port()
+    command = [Path(sys.executable).with_name("dagster"), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", port]
+    settings = {"DAGSTER_HOME": str(home), "PARLER_RECIPE": str(recipe), "PARLER_DATA": str(data), **environment}
+    log = (home / "server.log").open("w")
+    process = subprocess.Popen(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **settings},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: _answers(url, process), START_SECONDS)
+        yield Server(url, home)
+    finally:
+        end(process)
+        log.close()
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ask the whole group to end, then make it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def until(condition, seconds: float, pause: float = 0.3):
+    """What `condition` gives once it gives something.
+
+    Raises:
+        TimeoutError: it did not within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(pause)
+    raise TimeoutError(f"not within {seconds} s: {condition}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(url: str, process: subprocess.Popen) -> bool:
+    assert process.poll() is None, "dagster dev ended; see server.log"
+    try:
+        with urllib.request.urlopen(f"{url}/server_info", timeout=5):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
