@@ -1,0 +1,171 @@
+"""Every clip measured: speaking rate, pitch and its range, SNR, C50, speech duration, and speech quality if asked for.
+
+Audio is decoded once and resampled once to the 16 kHz that all annotators take. Numbers are given in both of
+DataSpeech's definitions: era a (until May 2024: over the whole clip) and era b (since: over its speech). A value that
+cannot be measured is null, and `note` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from parler_assets.recipe import Annotation, digest
+from parler_assets.speech import shards
+from parler_assets.speech.annotators import classical, rate
+from parler_assets.speech.annotators.pitch import AnnotatorError, Pitch, Praat
+from parler_assets.speech.annotators.room import Room
+from parler_assets.speech.annotators.squim import Quality
+from parler_assets.speech.audio import AudioError, Clip, decode
+from parler_assets.speech.shards import Part, SetAside, StageResult
+
+__all__ = ["AnnotatorError", "annotate", "tag_corpus"]
+
+VERSION = "1"
+STAGE = "continuous_tags"
+RATE = 16000
+SHORTEST, SILENCE = 0.06, 1e-4  # seconds; how far samples of a clip with any sound move
+KEPT = ("id", "text", "speaker", "style", "gender", "duration")
+MEASURED = pa.schema(
+    [
+        ("phonemes", pa.string()),
+        ("speech_duration", pa.float64()),
+        ("speaking_rate_a", pa.float64()),
+        ("speaking_rate_b", pa.float64()),
+        ("utterance_pitch_mean", pa.float32()),
+        ("utterance_pitch_std", pa.float32()),
+        ("snr_a", pa.float64()),
+        ("snr_b", pa.float64()),
+        ("c50_a", pa.float64()),
+        ("c50_b", pa.float64()),
+        ("stoi", pa.float64()),
+        ("si_sdr", pa.float64()),
+        ("pesq", pa.float64()),
+        ("note", pa.string()),
+    ]
+)
+
+
+def tag_corpus(
+    raw: Path, folder: Path, settings: Annotation, device: str = "cpu", rebuild: bool = False
+) -> StageResult:
+    """Measure every clip of a raw data set: its columns but audio, then those of `MEASURED`."""
+
+    def transform(table: pa.Table) -> Part:
+        clips, aside = _decoded(table)
+        kept = table.filter(pa.array([clip is not None for clip in clips], pa.bool_()))
+        sounds = [clip for clip in clips if clip is not None]
+        measured = annotate(sounds, kept["text"].to_pylist(), settings, device)
+        columns = {name: kept[name] for name in KEPT} | {name: measured[name] for name in MEASURED.names}
+        return Part(pa.table(columns), aside)
+
+    # How clips are batched changes no number beyond rounding, so it is not part of what a tag depends on.
+    fingerprint = digest(settings.model_dump(mode="json", exclude={"batch_seconds", "era"}), VERSION)
+    columns = [*KEPT, "audio"]
+    return shards.map_shards(raw, folder, fingerprint, transform, columns=columns, label=STAGE, rebuild=rebuild)
+
+
+def annotate(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, device: str = "cpu") -> pa.Table:
+    """The measurements of clips and their transcripts, one row a clip, with the columns of `MEASURED`.
+
+    Raises:
+        AnnotatorError: an annotator's package or weights are missing.
+    """
+    tools = _annotators(settings, device)
+    sounds = [clip.at(RATE) for clip in clips]
+    unusable = [_why_unusable(clip) for clip in sounds]
+    usable = [clip for clip, why in zip(sounds, unusable, strict=True) if why is None]
+    found = iter(zip(tools.pitch(usable), tools.room(usable), tools.quality(usable), strict=True))
+    nothing = (Pitch(None, None), Room(), Quality())
+    rows = [
+        _row(text, clip.seconds, settings, why, *(next(found) if why is None else nothing))
+        for clip, text, why in zip(clips, texts, unusable, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=MEASURED)
+
+
+@dataclass(frozen=True)
+class Annotators:
+    """The annotators that the settings choose; each takes clips at 16 kHz and gives one result a clip."""
+
+    pitch: Callable[[Sequence[Clip]], list[Pitch]]
+    room: Callable[[Sequence[Clip]], list[Room]]
+    quality: Callable[[Sequence[Clip]], list[Quality]]
+
+
+@lru_cache(maxsize=2)
+def _annotators(settings: Annotation, device: str) -> Annotators:
+    return Annotators(_pitch(settings, device), _room(settings, device), _quality(settings, device))
+
+
+def _pitch(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Pitch]]:
+    if settings.pitch == "praat":
+        return Praat()
+    from parler_assets.speech.annotators.penn import Penn
+
+    return Penn(device, settings.batch_seconds, viterbi=settings.pitch == "penn_viterbi")
+
+
+def _room(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Room]]:
+    if settings.room == "classical":
+        return lambda clips: [classical.room(clip.samples) for clip in clips]
+    from parler_assets.speech.annotators.brouhaha import Brouhaha
+
+    return Brouhaha(device, settings.batch_seconds, fast=settings.room == "brouhaha_fast")
+
+
+def _quality(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Quality]]:
+    if settings.quality == "none":
+        return lambda clips: [Quality() for _ in clips]
+    from parler_assets.speech.annotators.squim import Squim
+
+    return Squim(device, settings.batch_seconds)
+
+
+def _decoded(table: pa.Table) -> tuple[list[Clip | None], list[SetAside]]:
+    clips: list[Clip | None] = []
+    aside = []
+    for name, data in zip(table["id"].to_pylist(), table["audio"], strict=True):
+        try:
+            clips.append(decode(data.as_py()))
+        except AudioError as error:
+            clips.append(None)
+            aside.append(SetAside(name, STAGE, f"audio {error}"))
+    return clips, aside
+
+
+def _why_unusable(clip: Clip) -> str | None:
+    if clip.seconds < SHORTEST:
+        return f"too short to measure: {clip.seconds * 1000:.0f} ms"
+    return "silent: nothing to measure" if np.ptp(clip.samples) < 2 * SILENCE else None
+
+
+def _row(
+    text: str, seconds: float, settings: Annotation, why: str | None, pitch: Pitch, room: Room, quality: Quality
+) -> dict:
+    """One clip's columns. A text without a word that the lexicon knows has no speaking rate."""
+    spoken = rate.phonemes(text, settings.phonemes)
+    audible = why is None and any(character.isalpha() for character in spoken)
+    unsaid = None if why or audible else "speaking rate: no English word in the transcript"
+    within = room.speech_duration
+    return {
+        "phonemes": spoken,
+        "speech_duration": within,
+        "speaking_rate_a": rate.speaking_rate(spoken, seconds) if audible else None,
+        "speaking_rate_b": rate.speaking_rate(spoken, within) if audible and within is not None else None,
+        "utterance_pitch_mean": pitch.mean,
+        "utterance_pitch_std": pitch.std,
+        "snr_a": room.snr_a,
+        "snr_b": room.snr_b,
+        "c50_a": room.c50_a,
+        "c50_b": room.c50_b,
+        "stoi": quality.stoi,
+        "si_sdr": quality.si_sdr,
+        "pesq": quality.pesq,
+        "note": "; ".join(filter(None, (why, unsaid, pitch.reason, room.reason, quality.reason))) or None,
+    }
