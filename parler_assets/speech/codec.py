@@ -1,0 +1,141 @@
+"""The codec as stages use it: arrays of samples to arrays of codes and back, in batches of like length."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import DacModel
+
+from parler_assets.speech.dac import build_dac, codec_config, dac_state
+
+_PREFIX = "audio_encoder."
+
+
+class CodecError(ValueError):
+    """A folder without a usable codec; the message names it and the remedy."""
+
+
+def load_codec(checkpoint: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Codec:
+    """The codec of a Parler-TTS checkpoint, or of a codec's own folder, in any published naming.
+
+    Raises:
+        CodecError: no configuration, no safetensors weights, or weights that do not fit.
+    """
+    folder = Path(checkpoint)
+    try:
+        section = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CodecError(f"{folder}: no config.json, so this is no codec or checkpoint folder") from None
+    inside = isinstance(section.get("audio_encoder"), dict)
+    tensors = _weights(folder, _PREFIX if inside else "")
+    network = build_dac(codec_config(section["audio_encoder"] if inside else section))
+    try:
+        network.load_state_dict(dac_state(tensors))
+    except RuntimeError as error:
+        raise CodecError(f"{folder}: the codec's weights do not fit its configuration: {error}") from None
+    return Codec(network.to(device=device, dtype=dtype))
+
+
+def _weights(folder: Path, prefix: str) -> dict[str, Tensor]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CodecError(f"{folder}: no .safetensors weights (pickled weights are never loaded)")
+    found: dict[str, Tensor] = {}
+    for file in files:
+        with safe_open(file, "pt") as handle:
+            names = [name for name in handle.keys() if name.startswith(prefix)]  # noqa: SIM118
+            found |= {name.removeprefix(prefix): handle.get_tensor(name) for name in names}
+    return found
+
+
+class Codec:
+    """A DAC in use.
+
+    Attributes:
+        sampling_rate: samples a second.
+        hop: samples a frame.
+        codebooks: K.
+        codebook_size: entries of each codebook.
+    """
+
+    def __init__(self, network: DacModel) -> None:
+        config = network.config
+        self.network = network.eval()
+        self.sampling_rate, self.codebooks = int(config.sampling_rate), int(config.n_codebooks)
+        self.codebook_size, self.hop = int(config.codebook_size), math.prod(config.downsampling_ratios)
+        self.pads = getattr(config, "partial_frame", "pad") == "pad"
+
+    def frames(self, samples: int) -> int:
+        """Frames of so many samples: the last partial frame counts, or not, as in the checkpoint's own software."""
+        return math.ceil(samples / self.hop) if self.pads else samples // self.hop
+
+    @torch.no_grad()
+    def encode(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Codes (K, T) uint16 of mono samples (N,) at `sampling_rate`, each as if it were encoded alone."""
+        frames = [self.frames(len(sound)) for sound in sounds]
+        batch = self._parameter().new_zeros(len(sounds), 1, max(frames, default=0) * self.hop)
+        for row, sound, count in zip(batch, sounds, frames, strict=True):
+            kept = torch.from_numpy(np.ascontiguousarray(sound[: count * self.hop], dtype=np.float32))
+            row[0, : len(kept)] = kept
+        if not batch.numel():
+            return [np.zeros((self.codebooks, 0), np.uint16) for _ in sounds]
+        with _alone(self.network.encoder, frames):
+            codes = self.network.encode(batch).audio_codes
+        found = codes.cpu().numpy().astype(np.uint16)
+        return [code[:, :count] for code, count in zip(found, frames, strict=True)]
+
+    def decode(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Samples (T * hop,) float32 of codes (K, T), each as if it were decoded alone."""
+        tensors = [torch.from_numpy(np.ascontiguousarray(code).astype(np.int64)) for code in codes]
+        return [sound.cpu().numpy() for sound in self.decode_tensors(tensors)]
+
+    @torch.no_grad()
+    def decode_tensors(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        """Samples (T * hop,) float32 of codes (K, T), on the codec's device."""
+        frames = [code.shape[1] for code in codes]
+        device = self._parameter().device
+        batch = torch.zeros(len(codes), self.codebooks, max(frames, default=0), dtype=torch.long, device=device)
+        if not batch.numel():
+            return [torch.zeros(0, device=device) for _ in codes]
+        for row, code in zip(batch, codes, strict=True):
+            row[:, : code.shape[1]] = code
+        with _alone(self.network.decoder, frames):
+            sounds = self.network.decode(audio_codes=batch).audio_values.float()
+        return [sound[: count * self.hop] for sound, count in zip(sounds, frames, strict=True)]
+
+    def _parameter(self) -> Tensor:
+        return next(self.network.parameters())
+
+
+@contextmanager
+def _alone(part: nn.Module, frames: Sequence[int]) -> Iterator[None]:
+    """Within, every convolution of `part` sees zeros beyond a sample's own frames, exactly as if it were alone.
+
+    Padding the input would not do: biases turn it into sound that convolutions reach back for.
+    """
+    longest = max(frames)
+    if all(count == longest for count in frames):
+        yield
+        return
+
+    def silence(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (x,) = inputs
+        steps = x.shape[-1] // longest if x.shape[-1] >= longest else 1
+        ends = torch.tensor(frames, device=x.device)[:, None, None] * steps
+        return (x * (torch.arange(x.shape[-1], device=x.device) < ends),)
+
+    convolutions = [m for m in part.modules() if isinstance(m, nn.Conv1d | nn.ConvTranspose1d) and m.kernel_size[0] > 1]
+    handles = [module.register_forward_pre_hook(silence) for module in convolutions]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,1 @@
+"""The Parler-TTS model: configuration, decoder, generation, checkpoints, tokenizers."""

@@ -1,0 +1,291 @@
+"""The whole model: description encoder, decoder over codes, codec."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel, T5EncoderModel
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput
+
+from parler_assets.speech.dac import build_dac
+from parler_assets.tts.model import checkpoint
+from parler_assets.tts.model.cache import Cache
+from parler_assets.tts.model.config import ParlerTTSConfig
+from parler_assets.tts.model.decoder import CodesDecoder
+from parler_assets.tts.model.generation import GeneratesSpeech
+from parler_assets.tts.model.loss import codebook_loss
+from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
+
+
+@dataclass
+class ParlerTTSOutput(ModelOutput):
+    """What `forward` returns.
+
+    Attributes:
+        loss: scalar; None without labels.
+        per_codebook_losses: K scalars, unweighted.
+        targets: how many labels each codebook's loss is over, (K,).
+        logits: (B * K, P + L, V), row b * K + k; the last L positions belong to the labels.
+        encoder_last_hidden_state: description states (B, S, d) as the decoder saw them.
+    """
+
+    loss: Tensor | None = None
+    per_codebook_losses: list[Tensor] | None = None
+    targets: Tensor | None = None
+    logits: Tensor | None = None
+    encoder_last_hidden_state: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the decoder reads: description states and mask, the embedded prompt (B, P, d) and its padding (B,)."""
+
+    states: Tensor
+    state_mask: Tensor | None
+    prompt: Tensor | None
+    padding: Tensor | None
+
+    def repeated(self, times: int) -> Reading:
+        """Every sample `times` times, one after the other."""
+        return self if times == 1 else self._mapped(lambda part: part.repeat_interleave(times, 0))
+
+    def guided(self) -> Reading:
+        """The batch, and after it the batch without descriptions: states of zeros, to which attention adds nothing."""
+        both = self._mapped(lambda part: torch.cat([part, part]))
+        without = torch.zeros_like(self.states)
+        return replace(both, states=torch.cat([self.states, without]))
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Reading:
+        parts = (self.states, self.state_mask, self.prompt, self.padding)
+        return Reading(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
+
+
+class ParlerTTSForConditionalGeneration(GeneratesSpeech, PreTrainedModel):
+    """Speech from a transcript ("prompt") and a description of how it is spoken.
+
+    Load a published checkpoint with `from_pretrained`, or make a new model from a `ParlerTTSConfig`: weights are then
+    drawn as the original draws them (normal, `initializer_factor`), the T5 and DAC parts as transformers does.
+    """
+
+    config_class = ParlerTTSConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _no_split_modules: ClassVar = ["DecoderLayer", "T5Block"]
+
+    def __init__(self, config: ParlerTTSConfig) -> None:
+        super().__init__(config)
+        decoder = config.decoder
+        self.text_encoder = T5EncoderModel(config.text_encoder)
+        self.audio_encoder = build_dac(config.audio_encoder)
+        self.decoder = CodesDecoder(decoder)
+        if config.text_encoder.d_model != decoder.hidden_size:
+            self.enc_to_dec_proj = nn.Linear(config.text_encoder.d_model, decoder.hidden_size)
+        self.embed_prompts = nn.Embedding(config.vocab_size, decoder.hidden_size)
+        if config.prompt_cross_attention:
+            self.embed_positions = SinusoidalPositions(decoder.max_position_embeddings, decoder.hidden_size)
+        self.generation_config = default_generation(config)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        std = self.config.decoder.initializer_factor
+        if isinstance(module, nn.Linear | nn.Embedding):
+            init.normal_(module.weight, mean=0.0, std=std)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, SinusoidalPositions):
+            init.copy_(module.weights, sinusoidal_table(*module.weights.shape))
+
+    # -------------------------------------------------------------------------------------------------- checkpoints
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Any:
+        """Load a checkpoint: a folder, or a repository on the Hub.
+
+        Args:
+            pretrained_model_name_or_path: folder in any published layout, or a repository's name.
+            options: `torch_dtype` or `dtype` (float32), `revision`, `token`, `cache_dir`, `local_files_only`,
+                `device_map` (one device). `attn_implementation` and `low_cpu_mem_usage` are accepted and have no
+                effect: attention always is torch's scaled dot product.
+
+        Raises:
+            CheckpointError: weights are missing, are too many, or are pickled; the message names file and remedy.
+        """
+        return checkpoint.load(cls, pretrained_model_name_or_path, options)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:  # type: ignore[override]
+        """Write weights, configuration and generation settings in the published layout.
+
+        Args:
+            options: `tokenizers`, a `Tokenizers` pair to write beside them. Others are those of transformers and have
+                no effect: weights are always one safetensors file.
+        """
+        checkpoint.save(self, Path(save_directory), options.get("tokenizers"))
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    def freeze_encoders(self, freeze_text_encoder: bool = True) -> None:
+        """Exclude the codec, and by default the text encoder, from training."""
+        for part in (self.audio_encoder, self.text_encoder) if freeze_text_encoder else (self.audio_encoder,):
+            part.requires_grad_(False)
+
+    def describe(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """The text encoder's states (B, S, d_text) of descriptions (B, S): what can be computed once and kept."""
+        return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    def read(
+        self,
+        states: Tensor,
+        attention_mask: Tensor | None = None,
+        prompt_input_ids: Tensor | None = None,
+        prompt_attention_mask: Tensor | None = None,
+        projected: bool = False,
+    ) -> Reading:
+        """What the decoder reads, from the text encoder's states (or, if `projected`, states of the decoder's width)."""
+        if not projected and hasattr(self, "enc_to_dec_proj"):
+            states = self.enc_to_dec_proj(states)
+        if attention_mask is not None and not projected:
+            states = states * attention_mask[..., None].to(states.dtype)
+        prompt_ids, prompt_mask = _padded_left(prompt_input_ids, prompt_attention_mask)
+        prompt = None if prompt_ids is None else self.embed_prompts(prompt_ids)
+        if not self.config.prompt_cross_attention or prompt is None:
+            padding = None if prompt_mask is None else (prompt_mask == 0).sum(1)
+            return Reading(states, attention_mask, prompt, padding)
+        prompt = prompt + self.embed_positions(torch.arange(prompt.shape[1], device=prompt.device))
+        if attention_mask is not None or prompt_mask is not None:
+            pairs = ((states, attention_mask), (prompt, prompt_mask))
+            masks = [part.new_ones(part.shape[:2]) if mask is None else mask for part, mask in pairs]
+            attention_mask = torch.cat([mask.bool() for mask in masks], dim=1)
+        return Reading(torch.cat([states, prompt], dim=1), attention_mask, None, None)
+
+    def hidden(
+        self, reading: Reading, ids: Tensor, cache: Cache | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        """The decoder's last states (B, P + L, d) over the prompt and columns of ids (B, L, K)."""
+        decoder = self.decoder.model.decoder
+        x = decoder.embed(ids)
+        if reading.prompt is not None:
+            x = torch.cat([reading.prompt.to(x.dtype), x], dim=1)
+        self._fits(x.shape[1])
+        return decoder(x, reading.states, reading.state_mask, reading.padding, cache, positions)
+
+    def _fits(self, columns: int) -> None:
+        decoder = self.config.decoder
+        if not decoder.rope_embeddings and columns > decoder.max_position_embeddings:
+            raise ValueError(
+                f"a prompt and its codes take {columns} positions, this checkpoint has "
+                f"{decoder.max_position_embeddings}: shorten the text or the clip"
+            )
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        prompt_input_ids: Tensor | None = None,
+        prompt_attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        description_states: Tensor | None = None,
+        loss_reduction: str = "mean",
+        output_logits: bool = True,
+        **ignored: Any,
+    ) -> ParlerTTSOutput:
+        """Predict every column from the columns before it.
+
+        Args:
+            input_ids: description (B, S); `attention_mask` (B, S) is 1 where it is real.
+            prompt_input_ids: transcript (B, P), padded on the left; `prompt_attention_mask` (B, P).
+            labels: (B, L, K) in the delay pattern, -100 where padded.
+            decoder_input_ids: (B * K, L); made from the labels when None.
+            encoder_outputs: description states (B, S, d) as a former output has them, instead of `input_ids`.
+            description_states: states (B, S, d_text) from `describe`, instead of `input_ids`.
+            loss_reduction: "mean" or "sum" over a codebook's targets.
+            output_logits: False computes logits at the targets only and returns none: for training.
+
+        The loss counts T codes and one end per codebook, as the original does. Its training script then divided by
+        the padded size; divide a "sum" by `targets` instead.
+        """
+        K = self.config.decoder.num_codebooks
+        reading = self._reading(
+            input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states
+        )
+        if decoder_input_ids is not None:
+            ids = decoder_input_ids.view(-1, K, decoder_input_ids.shape[-1]).transpose(1, 2)
+        elif labels is not None:
+            ids = self.config.decoder.pattern.inputs(labels)
+        else:
+            raise ValueError("forward needs labels or decoder_input_ids")
+        hidden = self.hidden(reading, ids)
+        output = ParlerTTSOutput(encoder_last_hidden_state=reading.states)
+        if labels is not None:
+            self._learn(output, hidden, labels, loss_reduction, output_logits)
+        elif output_logits:
+            output.logits = _rows(self.decoder.logits(hidden))
+        return output
+
+    def _reading(self, input_ids, attention_mask, prompt_ids, prompt_mask, encoder_outputs, states) -> Reading:
+        if encoder_outputs is not None:
+            return self.read(encoder_outputs[0], attention_mask, prompt_ids, prompt_mask, projected=True)
+        if states is None:
+            if input_ids is None:
+                raise ValueError("forward needs input_ids, description_states or encoder_outputs")
+            states = self.describe(input_ids, attention_mask)
+        return self.read(states, attention_mask, prompt_ids, prompt_mask)
+
+    def _learn(self, output: ParlerTTSOutput, hidden: Tensor, labels: Tensor, reduction: str, keep: bool) -> None:
+        """Fill in the loss, from logits everywhere or only where there is something to learn."""
+        decoder, L = self.config.decoder, labels.shape[1]
+        targets = decoder.pattern.counted(labels)
+        if keep:
+            logits = self.decoder.logits(hidden)
+            output.logits = _rows(logits)
+            logits = logits[:, -L:]
+        else:
+            learnt = (targets != -100).any(-1)
+            targets = targets[learnt]
+            logits = self.decoder.logits(hidden[:, -L:][learnt])
+        loss = codebook_loss(logits, targets, reduction, decoder.codebook_weights)
+        output.loss, output.targets = loss.total, loss.counts
+        output.per_codebook_losses = list(loss.per_codebook)
+
+
+def _rows(logits: Tensor) -> Tensor:
+    """(B, n, K, V) to (B * K, n, V), the published order."""
+    return logits.transpose(1, 2).flatten(0, 1)
+
+
+def _padded_left(ids: Tensor | None, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Prompts with their padding moved to the front, so that speech follows its text; no mask when nothing is padded."""
+    if ids is None or mask is None or bool(mask.all()):
+        return ids, None
+    order = mask.bool().to(torch.uint8).argsort(dim=1, stable=True)
+    return ids.gather(1, order), mask.gather(1, order)
+
+
+def default_generation(config: ParlerTTSConfig) -> GenerationConfig:
+    """Sampling until the end, at most 30 seconds: what published checkpoints say, for a model made from scratch."""
+    codec, pattern = config.audio_encoder, config.decoder.pattern
+    frames = math.ceil(30 * codec.sampling_rate / math.prod(codec.downsampling_ratios))
+    return GenerationConfig(
+        do_sample=True,
+        max_length=frames,
+        min_new_tokens=pattern.codebooks + 1,
+        bos_token_id=pattern.start,
+        decoder_start_token_id=pattern.start,
+        eos_token_id=pattern.end,
+        pad_token_id=pattern.end,
+    )

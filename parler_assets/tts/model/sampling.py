@@ -1,0 +1,103 @@
+"""From logits to ids: guidance, when a codebook may end, and the choice itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How ids are chosen.
+
+    Attributes:
+        max_length: columns at most, the start column included.
+        min_new: new columns before any codebook may end.
+        guidance: how far logits are moved away from those without a description; 1 leaves them.
+    """
+
+    max_length: int
+    min_new: int
+    do_sample: bool = True
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    guidance: float = 1.0
+
+    @classmethod
+    def of(cls, config: GenerationConfig, codebooks: int) -> Sampling:
+        """Missing values as in the original: top_k 50, and codebooks + 1 columns before the end.
+
+        Raises:
+            ValueError: a value out of its range, or beam search.
+        """
+        if (config.num_beams or 1) > 1:
+            raise ValueError("num_beams > 1: speech is generated greedily or by sampling, not by beam search")
+        sampling = cls(
+            max_length=int(config.max_length or 0),
+            min_new=codebooks + 1 if config.min_new_tokens is None else int(config.min_new_tokens),
+            do_sample=bool(config.do_sample),
+            temperature=1.0 if config.temperature is None else float(config.temperature),
+            top_k=50 if config.top_k is None else int(config.top_k),
+            top_p=1.0 if config.top_p is None else float(config.top_p),
+            guidance=1.0 if config.guidance_scale is None else float(config.guidance_scale),
+        )
+        if sampling.do_sample and sampling.temperature <= 0:
+            raise ValueError(
+                f"temperature {sampling.temperature}: must be above 0; for greedy speech set do_sample=False"
+            )
+        if not 0 < sampling.top_p <= 1 or sampling.top_k < 0:
+            raise ValueError(f"top_p {sampling.top_p} must be in (0, 1] and top_k {sampling.top_k} at least 0 (0: all)")
+        return sampling
+
+    def choose(self, logits: Tensor, chance: Tensor | None) -> Tensor:
+        """Ids (B, K) from float32 logits (B, K, V); `chance` (B, K) in [0, 1) decides, without it the best id wins.
+
+        Chance picks the place in the cumulated probabilities, best first: a sample depends on its own chances only.
+        """
+        if chance is None:
+            return logits.argmax(-1)
+        V = logits.shape[-1]
+        best, ids = logits.topk(min(self.top_k or V, V), dim=-1)
+        chances = torch.softmax(best / self.temperature, dim=-1)
+        cumulated = chances.cumsum(-1)
+        if self.top_p < 1:
+            inside = cumulated - chances < self.top_p
+            cumulated = (chances * inside).cumsum(-1)
+        place = (cumulated <= chance[..., None] * cumulated[..., -1:]).sum(-1, keepdim=True)
+        return ids.gather(-1, place.clamp(max=ids.shape[-1] - 1)).squeeze(-1)
+
+
+class Endings:
+    """Which codebooks of each sample have ended. They end in order: codebook k only after k - 1 has.
+
+    What the original finds by searching the whole history at each step is kept as two small tensors.
+    """
+
+    def __init__(self, samples: int, codebooks: int, end: int, device: torch.device) -> None:
+        self.end = end
+        self.ended = torch.zeros(samples, codebooks, dtype=torch.bool, device=device)
+        self.first = torch.zeros(samples, 1, dtype=torch.long, device=device)
+        self._rows = torch.arange(codebooks, device=device)
+
+    def forbidden(self) -> Tensor:
+        """(B, K): codebooks that may not end now. Moves on by at most one codebook."""
+        past = self.ended.gather(1, self.first) & (self.first < self._rows[-1])
+        self.first = self.first + past
+        return self._rows > self.first
+
+    def note(self, ids: Tensor) -> Tensor:
+        """Remember the column (B, K) that was chosen; an ended codebook stays at the end id."""
+        ids = ids.masked_fill(self.ended, self.end)
+        self.ended = self.ended | (ids == self.end)
+        return ids
+
+    def finished(self) -> Tensor:
+        """(B,): samples whose codebooks have all ended."""
+        return self.ended.all(1)
+
+    def keep(self, rows: Tensor) -> None:
+        self.ended, self.first = self.ended[rows], self.first[rows]

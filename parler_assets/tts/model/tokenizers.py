@@ -1,0 +1,67 @@
+"""The two tokenizers of a checkpoint: one for transcripts, one for descriptions; often they are the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+DESCRIPTION = "description_tokenizer"  # folder of a checkpoint whose descriptions have their own tokenizer
+
+
+class TokenizerError(ValueError):
+    """A checkpoint whose texts cannot be tokenised; the message names the folder and the remedy."""
+
+
+@dataclass(frozen=True)
+class Tokenizers:
+    """`prompt` for transcripts, padded on the left; `description` for descriptions, padded on the right."""
+
+    prompt: PreTrainedTokenizerBase
+    description: PreTrainedTokenizerBase
+
+    def save(self, folder: Path) -> None:
+        """Write the prompt tokenizer where published checkpoints have it, and the description's if it is another."""
+        self.prompt.save_pretrained(folder)
+        if self.description.get_vocab() != self.prompt.get_vocab():
+            self.description.save_pretrained(folder / DESCRIPTION)
+
+
+def load_tokenizers(checkpoint: Path) -> Tokenizers:
+    """The tokenizers of a checkpoint folder.
+
+    The prompt tokenizer lies in the folder itself. Descriptions use the folder `description_tokenizer`, else the prompt
+    tokenizer if it fits the text encoder, else the tokenizer of the text encoder's own repository.
+
+    Raises:
+        TokenizerError: there is none, or it has more ids than its embedding.
+    """
+    folder = Path(checkpoint)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    prompt = _load(folder, folder, "left")
+    encoder = config["text_encoder"]
+    if (folder / DESCRIPTION).is_dir():
+        description = _load(folder / DESCRIPTION, folder, "right")
+    elif config.get("vocab_size") == encoder["vocab_size"]:
+        description = _load(folder, folder, "right")
+    else:
+        description = _load(encoder.get("_name_or_path") or "google/flan-t5-large", folder, "right")
+    _check(prompt, config.get("vocab_size"), folder, "prompt")
+    _check(description, encoder["vocab_size"], folder, "description")
+    return Tokenizers(prompt, description)
+
+
+def _load(source: Path | str, folder: Path, side: str) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(source, padding_side=side)
+    except (OSError, ValueError) as error:
+        raise TokenizerError(
+            f"{folder}: no tokenizer in {source} ({error}); copy it from the model's repository"
+        ) from None
+
+
+def _check(tokenizer: PreTrainedTokenizerBase, rows: int | None, folder: Path, which: str) -> None:
+    if rows is not None and max(tokenizer.get_vocab().values()) >= rows:
+        raise TokenizerError(f"{folder}: the {which} tokenizer has ids beyond the {rows} rows of its embedding")
