@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -55,6 +56,34 @@ def mlflow(recipe: RecipeOption = None, port: int = 5000) -> None:
     uri = resources["tracking"].store(resources["workspace"]).uri
     command = [_tool("mlflow"), "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(command[0], [*command, "--workers", "1"])
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="recordings, with metadata.csv: columns file_name and text")],
+    name: Annotated[str | None, typer.Option(help="of the recipe and its corpus; default: the folder's")] = None,
+    speaker: Annotated[str | None, typer.Option(help="who speaks, where the table has no speaker column")] = None,
+    gender: Annotated[str | None, typer.Option(help="male or female: pitch is described relative to it")] = None,
+) -> None:
+    """Draft a recipe for your own recordings."""
+    from parler_assets.own_data import OwnDataError, draft_recipe
+    from parler_assets.recipe import load_recipe
+    from parler_assets.speech.corpora.source import SourceError
+
+    chosen = re.sub(r"[^a-z0-9]+", "_", (name or folder.resolve().name).lower()).strip("_")
+    file = Path(f"{chosen}.yaml")
+    if file.exists():
+        _fail(f"{file} exists already: remove it, or choose another --name")
+    try:
+        draft = draft_recipe(folder, chosen, Path.cwd(), speaker, gender)
+    except (OwnDataError, SourceError) as error:
+        _fail(str(error))
+    file.write_text(draft.text, encoding="utf-8")
+    load_recipe(file)
+    typer.echo(f"{file}: {draft.clips} clips, {draft.minutes} minutes, speakers {', '.join(draft.speakers)}")
+    for remark in draft.remarks:
+        typer.echo(f"  {remark}")
+    typer.echo(f"Look it over, then: parler-assets run --recipe {file}")
 
 
 @app.command()
@@ -112,7 +141,7 @@ def _tool(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(1)
 

@@ -59,7 +59,7 @@ def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinitio
         deps=[[name, "hub_dataset"]] if from_hub else [],
         kinds={"huggingface" if from_hub else "python", "parquet"},
         owners=OWNERS,
-        code_version=f"1.{digest(source, corpus.speaker_names, corpus.styles, shard_settings)}",
+        code_version=f"1.{digest(source, corpus.speaker_names, corpus.genders, corpus.styles, shard_settings.rows)}",
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if from_hub else None,
     )
     def raw_dataset(workspace: Workspace) -> dg.MaterializeResult:

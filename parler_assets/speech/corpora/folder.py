@@ -71,6 +71,13 @@ def open_folder(source: FolderSource) -> Source:
     return FolderCorpus(_rows(table, source), digest(source))
 
 
+def column_names(folder: Path) -> list[str]:
+    """The columns of the table of texts in a folder, as it names them; empty where there is no such table."""
+    table = next((folder / name for name in TABLES if (folder / name).is_file()), None)
+    records = _records(table) if table else []
+    return list(records[0]) if records else []
+
+
 def sound_files(folder: Path) -> FolderCorpus:
     """Every sound file below a folder, without texts; its id is its path without the ending."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
