@@ -19,16 +19,6 @@ from torch import nn
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "trainer_state.json"
 
 
-def step_folder(checkpoints: Path, step: int) -> Path:
-    return checkpoints / f"step-{step:08d}"
-
-
-def latest(checkpoints: Path) -> tuple[Path, int] | None:
-    """The newest complete checkpoint and its step."""
-    found = sorted(checkpoints.glob("step-*")) if checkpoints.is_dir() else []
-    return (found[-1], int(found[-1].name.removeprefix("step-"))) if found else None
-
-
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that training changes, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -81,3 +81,13 @@ class Job:
         content = json.loads(path.read_text(encoding="utf-8"))
         places = {key: Path(content[key]) for key in _PATHS}
         return cls(**content | places | {"settings": Training.model_validate(content["settings"])})
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    return checkpoints / f"step-{step:08d}"
+
+
+def latest(checkpoints: Path) -> tuple[Path, int] | None:
+    """The newest complete checkpoint and its step."""
+    found = sorted(checkpoints.glob("step-*")) if checkpoints.is_dir() else []
+    return (found[-1], int(found[-1].name.removeprefix("step-"))) if found else None

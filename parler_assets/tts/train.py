@@ -1,0 +1,68 @@
+"""One training process: `python -m parler_assets.tts.train JOB.json`, alone or under `accelerate launch`.
+
+JOB.json is what `launch` (or `Job.write`) wrote. With `--tied` the process watches its standard input, ends with its
+whole process group when that closes (the launcher is gone), and starts `accelerate launch` itself where the job asks
+for several processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+FAILURE = "failure.txt"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("job", type=Path, help="a training's job.json")
+    parser.add_argument("--tied", action="store_true", help="end when standard input closes")
+    given = parser.parse_args(arguments)
+    if given.tied:
+        threading.Thread(target=_end_with_launcher, daemon=True).start()
+
+    from parler_assets.tts.training.job import Job
+
+    job = Job.read(given.job)
+    if given.tied and job.settings.processes > 1:
+        return subprocess.run(distributed(job.settings.processes, job.device, given.job), check=False).returncode
+    return _train(job)
+
+
+def distributed(processes: int, device: str, job: Path) -> list[str]:
+    """The command that starts several processes on this machine."""
+    where = ["--cpu"] if device == "cpu" else ["--multi_gpu"]
+    plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *where, "--num_processes", str(processes), *plain]
+    return [*command, "-m", "parler_assets.tts.train", str(job)]
+
+
+def _train(job) -> int:
+    from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
+    from parler_assets.tts.training.process import train
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        train(job)
+    except (TrainingRefused, TrainingFailed) as error:
+        (job.folder / FAILURE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+        logging.error("%s", error)
+        return 2
+    return 0
+
+
+def _end_with_launcher() -> None:
+    """Wait until standard input closes, which happens however the launcher ends; then end this process group."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
