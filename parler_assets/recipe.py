@@ -158,11 +158,35 @@ class Annotation(Section):
     batch_seconds: float = Field(600, gt=0, description="seconds of audio in one batch of a network")
 
 
+class Tolerances(Section):
+    """Estimated edges leave out values this many standard deviations from the mean; None keeps all."""
+
+    pitch: float | None = Field(2.0, gt=0)
+    speaking_rate: float | None = Field(4.0, gt=0)
+    noise: float | None = Field(3.5, gt=0)
+    reverberation: float | None = Field(4.0, gt=0)
+    speech_monotony: float | None = Field(4.0, gt=0)
+    sdr_noise: float | None = Field(None, gt=0)
+    pesq_speech_quality: float | None = Field(None, gt=0)
+
+
+class LowestEdges(Section):
+    """Where estimated edges begin; None (or 0, as in DataSpeech): at the lowest value."""
+
+    speaking_rate: float | None = None
+    noise: float | None = None
+
+
 class Binning(Section):
     """Published edges by name, own edges by path, or edges estimated from this recipe's own clips."""
 
     edges: str = Field("v01_2024_04", description="v01_2024_04, v01, v02, estimated, or a path to a JSON of edges")
     labels: str | None = Field(None, description="v01, v02 or a path; None: the ones that belong to the edges")
+    tolerances: Tolerances = Tolerances()
+    lowest: LowestEdges = LowestEdges()
+    leading: list[str] | None = Field(
+        None, description="corpora that estimated edges are made from, pitch excepted; None: all the recipe describes"
+    )
 
     @model_validator(mode="after")
     def _known(self) -> Self:
