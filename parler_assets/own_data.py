@@ -55,11 +55,11 @@ def draft_recipe(folder: Path, name: str, recipe_folder: Path, speaker: str | No
         SourceError: no table of texts, or one without the columns audio and text.
         OwnDataError: the recordings cannot make a recipe.
     """
-    from parler_assets.speech.corpora.folder import open_folder
+    from parler_assets.speech.corpora.folder import FolderCorpus, open_folder
 
     columns = _columns(folder)
     corpus = open_folder(FolderSource(kind="folder", path=folder, columns=columns))
-    if not hasattr(corpus, "rows"):
+    if not isinstance(corpus, FolderCorpus):
         raise OwnDataError(f"{folder}: written by save_to_disk; copy a recipe and name its columns there instead")
     rows = _present(corpus)
     speakers, styles = _count(row.speaker for row in rows), _count(row.style for row in rows)

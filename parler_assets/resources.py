@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import dagster as dg
@@ -103,14 +104,13 @@ class Workspace(dg.ConfigurableResource):
 class Accelerator(dg.ConfigurableResource):
     """The device that networks run on."""
 
-    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1; auto takes a GPU where there is one")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1; auto takes a free GPU if there is one")
 
-    def chosen(self) -> str:
-        if self.device != "auto":
-            return self.device
-        import torch
+    def taken(self, workspace: Workspace, several: bool = False) -> AbstractContextManager[str]:
+        """The device, held until the block ends; `several` takes all GPUs, for one process on each."""
+        from parler_assets.devices import taken
 
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return taken(self.device, workspace.data / "locks", several)
 
 
 class Tracking(dg.ConfigurableResource):

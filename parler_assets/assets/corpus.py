@@ -102,13 +102,9 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.speech.annotators import tag_corpus
 
         folder = workspace.lane(name, "continuous_tags")
-        result = tag_corpus(
-            workspace.lane(name, "raw_dataset"),
-            folder,
-            tagger.settings(),
-            device=accelerator.chosen(),
-            rebuild=workspace.rebuild,
-        )
+        raw = workspace.lane(name, "raw_dataset")
+        with accelerator.taken(workspace) as device:
+            result = tag_corpus(raw, folder, tagger.settings(), device=device, rebuild=workspace.rebuild)
         metadata = stage_metadata(result) | {"hours": hours(folder), "distributions": histograms(folder, MEASURED)}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
@@ -230,14 +226,9 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.speech.coding import encode_corpus
 
         folder = workspace.lane(name, "dac_codes")
-        result = encode_corpus(
-            workspace.lane(name, "raw_dataset"),
-            workspace.base_path(),
-            folder,
-            coder.settings(),
-            device=accelerator.chosen(),
-            rebuild=workspace.rebuild,
-        )
+        raw, base = workspace.lane(name, "raw_dataset"), workspace.base_path()
+        with accelerator.taken(workspace) as device:
+            result = encode_corpus(raw, base, folder, coder.settings(), device=device, rebuild=workspace.rebuild)
         metadata = stage_metadata(result) | {
             "hours": hours(folder),
             "codec": dg.MetadataValue.json(result.manifest.facts),

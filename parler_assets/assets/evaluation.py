@@ -34,17 +34,18 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
         """Speech generated for every speaker x style x rate of the recipe, from texts the checkpoint has not seen."""
         from parler_assets.tts.synthesize import synthesize_samples
 
-        result = synthesize_samples(
-            workspace.finetuned_path(),
-            workspace.base_path(),
-            workspace.training_set,
-            {name: workspace.lane(name, "raw_dataset") for name in recipe.corpora},
-            workspace.evaluation_samples,
-            evaluator.settings(),
-            writer.settings(),
-            device=accelerator.chosen(),
-            rebuild=workspace.rebuild,
-        )
+        with accelerator.taken(workspace) as device:
+            result = synthesize_samples(
+                workspace.finetuned_path(),
+                workspace.base_path(),
+                workspace.training_set,
+                {name: workspace.lane(name, "raw_dataset") for name in recipe.corpora},
+                workspace.evaluation_samples,
+                evaluator.settings(),
+                writer.settings(),
+                device=device,
+                rebuild=workspace.rebuild,
+            )
         metadata = stage_metadata(result) | {"cells": shares(result.folder, ["speaker", "style"])}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
@@ -80,17 +81,18 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
 
         folder, trained = workspace.scorecard, workspace.recall(workspace.finetuned_checkpoint)
         bins = [workspace.lane(name, "text_bins") for name in written]
-        scores = score_samples(
-            workspace.evaluation_samples,
-            workspace.training_set,
-            bins,
-            workspace.base_path(),
-            folder,
-            tagger.settings(),
-            evaluator.settings(),
-            device=accelerator.chosen(),
-            rebuild=workspace.rebuild,
-        )
+        with accelerator.taken(workspace) as device:
+            scores = score_samples(
+                workspace.evaluation_samples,
+                workspace.training_set,
+                bins,
+                workspace.base_path(),
+                folder,
+                tagger.settings(),
+                evaluator.settings(),
+                device=device,
+                rebuild=workspace.rebuild,
+            )
         report = write_report(workspace.evaluation_samples, folder)
         recorded = workspace.remembered(folder).get("mlflow_run")
         if not (scores.reused and recorded):

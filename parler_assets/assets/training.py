@@ -129,20 +129,23 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
             run.input("base_checkpoint", base, workspace.recall(workspace.base_checkpoint)["digest"], "base")
 
         with tracking.run(context, workspace).recording(describe) as run:
-            result = run_training(
-                workspace.training_set,
-                base,
-                folder,
-                settings,
-                device=accelerator.chosen(),
-                on_metrics=live(context, run.metrics),
-                rebuild=workspace.rebuild,
-            )
-        recorded = workspace.remembered(folder).get("mlflow_run") if result.reused else run.id
+            with accelerator.taken(workspace, several=settings.processes > 1) as device:
+                result = run_training(
+                    workspace.training_set,
+                    base,
+                    folder,
+                    settings,
+                    device=device,
+                    on_metrics=live(context, run.metrics),
+                    rebuild=workspace.rebuild,
+                )
+            recorded = workspace.remembered(folder).get("mlflow_run") if result.reused else run.id
+            if not recorded:  # MLflow could not be reached when this was trained
+                for line in result.metrics:
+                    run.metrics(line, int(line.get("step", 0)))
+                recorded = run.id
         workspace.remember(folder, checkpoint=str(result.checkpoint), digest=result.digest, mlflow_run=recorded)
-        metadata = training_metadata(result)
-        if recorded:
-            metadata["mlflow"] = tracking.link(recorded, workspace)
+        metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return finetuned_checkpoint
