@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -41,7 +43,17 @@ def load_codec(checkpoint: Path, device: str = "cpu", dtype: torch.dtype = torch
         network.load_state_dict(dac_state(tensors))
     except RuntimeError as error:
         raise CodecError(f"{folder}: the codec's weights do not fit its configuration: {error}") from None
-    return Codec(network.to(device=device, dtype=dtype))
+    cast(nn.Module, network).to(device=device, dtype=dtype)
+    return Codec(network)
+
+
+def codec_digest(checkpoint: Path) -> str:
+    """Digest of a folder's codec alone; a fine-tuned checkpoint has the codec, and so the digest, of its base."""
+    codec = load_codec(checkpoint)
+    content = hashlib.sha256(repr((codec.sampling_rate, codec.hop, codec.pads)).encode())
+    for name, tensor in sorted(codec.network.state_dict().items()):
+        content.update(name.encode() + tensor.numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def _weights(folder: Path, prefix: str) -> dict[str, Tensor]:

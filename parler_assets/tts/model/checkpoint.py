@@ -80,7 +80,8 @@ def save(model: ParlerTTSForConditionalGeneration, folder: Path, tokenizers: Tok
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     del tensors[_TIED]
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    config = {**model.config.to_dict(), "architectures": ["ParlerTTSForConditionalGeneration"]}
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes it for its owner alone
+    config = {**model.config.published(), "torch_dtype": str(model.dtype).removeprefix("torch.")}
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     model.generation_config.save_pretrained(folder)
     extractor = {

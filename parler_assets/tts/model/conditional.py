@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from parler_assets.tts.model import checkpoint
 from parler_assets.tts.model.cache import Cache
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.decoder import CodesDecoder
-from parler_assets.tts.model.generation import GeneratesSpeech
+from parler_assets.tts.model.generation import generate
 from parler_assets.tts.model.loss import codebook_loss
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
 
@@ -68,7 +68,7 @@ class Reading:
         return Reading(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
 
-class ParlerTTSForConditionalGeneration(GeneratesSpeech, PreTrainedModel):
+class ParlerTTSForConditionalGeneration(PreTrainedModel):
     """Speech from a transcript ("prompt") and a description of how it is spoken.
 
     Load a published checkpoint with `from_pretrained`, or make a new model from a `ParlerTTSConfig`: weights are then
@@ -80,7 +80,7 @@ class ParlerTTSForConditionalGeneration(GeneratesSpeech, PreTrainedModel):
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules: ClassVar = ["DecoderLayer", "T5Block"]
+    _no_split_modules = ["DecoderLayer", "T5Block"]  # noqa: RUF012
 
     def __init__(self, config: ParlerTTSConfig) -> None:
         super().__init__(config)
@@ -109,10 +109,14 @@ class ParlerTTSForConditionalGeneration(GeneratesSpeech, PreTrainedModel):
         elif isinstance(module, SinusoidalPositions):
             init.copy_(module.weights, sinusoidal_table(*module.weights.shape))
 
+    generate = generate
+
     # -------------------------------------------------------------------------------------------------- checkpoints
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Any:
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> ParlerTTSForConditionalGeneration:
         """Load a checkpoint: a folder, or a repository on the Hub.
 
         Args:
@@ -154,7 +158,7 @@ class ParlerTTSForConditionalGeneration(GeneratesSpeech, PreTrainedModel):
         prompt_attention_mask: Tensor | None = None,
         projected: bool = False,
     ) -> Reading:
-        """What the decoder reads, from the text encoder's states (or, if `projected`, states of the decoder's width)."""
+        """What the decoder reads, from the text encoder's states or, if `projected`, from states as it reads them."""
         if not projected and hasattr(self, "enc_to_dec_proj"):
             states = self.enc_to_dec_proj(states)
         if attention_mask is not None and not projected:
@@ -269,7 +273,7 @@ def _rows(logits: Tensor) -> Tensor:
 
 
 def _padded_left(ids: Tensor | None, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """Prompts with their padding moved to the front, so that speech follows its text; no mask when nothing is padded."""
+    """Prompts with their padding moved to the front, so that speech follows its text; no mask when none is padded."""
     if ids is None or mask is None or bool(mask.all()):
         return ids, None
     order = mask.bool().to(torch.uint8).argsort(dim=1, stable=True)

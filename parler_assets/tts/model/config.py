@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from transformers import DacConfig, PreTrainedConfig, T5Config
+import transformers
+from transformers import AutoConfig, DacConfig, PreTrainedConfig, T5Config
 
 from parler_assets.speech.dac import codec_config
 from parler_assets.tts.codebooks import DelayPattern
@@ -103,9 +104,9 @@ class ParlerTTSConfig(PreTrainedConfig):
     pad_token_id: int | None = None
     decoder_start_token_id: int | None = None
     is_encoder_decoder: bool = True
-    text_encoder: dict | PreTrainedConfig | None = None
-    audio_encoder: dict | PreTrainedConfig | None = None
-    decoder: dict | PreTrainedConfig | None = None
+    text_encoder: Any = None
+    audio_encoder: Any = None
+    decoder: Any = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         missing = [part for part in self.sub_configs if getattr(self, part) is None]
@@ -128,3 +129,22 @@ class ParlerTTSConfig(PreTrainedConfig):
     def sampling_rate(self) -> int:
         """Samples a second of the generated audio."""
         return self.audio_encoder.sampling_rate
+
+    def published(self) -> dict[str, Any]:
+        """What config.json holds: every field, also those at their defaults, without transformers' leftovers."""
+        sections = {part: getattr(self, part) for part in self.sub_configs}
+        written = {
+            part: without_leftovers(section.to_dict()) | {"model_type": section.model_type}
+            for part, section in sections.items()
+        }
+        top = {key: value for key, value in without_leftovers(self.to_dict()).items() if key not in written}
+        return {
+            "architectures": ["ParlerTTSForConditionalGeneration"],
+            "model_type": self.model_type,
+            "transformers_version": transformers.__version__,
+            **top,
+            **written,
+        }
+
+
+AutoConfig.register(ParlerTTSConfig.model_type, ParlerTTSConfig)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, keys: Tensor, values: Tensor, turn: Rotation | None, mask: Tensor | None, causal: bool = False
     ) -> Tensor:
-        """Attend from x (B, n, d). `turn` rotates the queries; `mask` (B, 1, 1, keys) is True where a key may be seen."""
+        """Attend from x (B, n, d); `turn` rotates the queries, `mask` (B, 1, 1, keys) is True where a key is seen."""
         queries = self.heads(self.q_proj(x))
         if turn is not None:
             queries = rotate(queries, turn)
@@ -144,7 +145,7 @@ class Decoder(nn.Module):
         Returns:
             States (B, n, d) after the last norm; meaningless at padded positions.
         """
-        B, n, _ = x.shape
+        n = x.shape[1]
         order = None if padding is None else (torch.arange(n, device=x.device) + padding[:, None]) % n
         positions = torch.arange(n, device=x.device) if positions is None else positions
         x = dropout(self._positioned(x, positions), self.config.dropout, self.training)
@@ -208,15 +209,15 @@ class CodesDecoder(nn.Module):
         self.model = DecoderModel(config)
         d, V, K = config.hidden_size, config.vocab_size, config.num_codebooks
         if config.use_fused_lm_heads:
-            self.lm_heads: nn.Module = nn.Linear(d, K * V, bias=False)
+            self.lm_heads: nn.Linear | nn.ModuleList = nn.Linear(d, K * V, bias=False)
         else:
             self.lm_heads = nn.ModuleList(nn.Linear(d, V, bias=False) for _ in range(K))
 
     def head_weights(self) -> Tensor:
         """All heads as one matrix (K * V, d), row = codebook * V + id."""
-        if isinstance(self.lm_heads, nn.Linear):
-            return self.lm_heads.weight
-        return torch.cat([head.weight for head in self.lm_heads])  # type: ignore[union-attr]
+        if isinstance(self.lm_heads, nn.ModuleList):
+            return torch.cat([cast(nn.Linear, head).weight for head in self.lm_heads])
+        return self.lm_heads.weight
 
     def logits(self, hidden: Tensor, weights: Tensor | None = None) -> Tensor:
         """(..., K, V) of hidden (..., d), in one matrix product."""

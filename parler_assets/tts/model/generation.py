@@ -40,79 +40,78 @@ class GeneratedSpeech(ModelOutput):
     ended: list[bool] | None = None
 
 
-class GeneratesSpeech:
-    """`generate` for the model."""
+@torch.no_grad()
+def generate(
+    self: ParlerTTSForConditionalGeneration,
+    input_ids: Tensor | None = None,
+    attention_mask: Tensor | None = None,
+    prompt_input_ids: Tensor | None = None,
+    prompt_attention_mask: Tensor | None = None,
+    generation_config: GenerationConfig | None = None,
+    encoder_outputs: Any = None,
+    description_states: Tensor | None = None,
+    input_values: Tensor | None = None,
+    audio_codes: Tensor | None = None,
+    seed: int | Sequence[int] | None = None,
+    count_padding: bool = True,
+    **options: Any,
+) -> Tensor | GeneratedSpeech:
+    """Speak a batch of prompts as their descriptions say.
 
-    @torch.no_grad()
-    def generate(
-        self: ParlerTTSForConditionalGeneration,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        prompt_input_ids: Tensor | None = None,
-        prompt_attention_mask: Tensor | None = None,
-        generation_config: GenerationConfig | None = None,
-        encoder_outputs: Any = None,
-        description_states: Tensor | None = None,
-        input_values: Tensor | None = None,
-        audio_codes: Tensor | None = None,
-        seed: int | Sequence[int] | None = None,
-        count_padding: bool = True,
-        **options: Any,
-    ) -> Tensor | GeneratedSpeech:
-        """Speak a batch of prompts as their descriptions say.
+    Args:
+        input_ids: descriptions (B, S) with `attention_mask` (B, S); or their states as in `forward`.
+        prompt_input_ids: transcripts (B, P) with `prompt_attention_mask` (B, P).
+        generation_config: instead of the checkpoint's.
+        input_values: samples (B, 1, N) or (B, N) that the speech goes on from; they stand before the result.
+        audio_codes: the same as codes (B, K, T).
+        seed: one for the batch or one for each sample. A sample with its own seed does not depend on the others'
+            chances. By default drawn from torch's generator.
+        count_padding: positions of a padded prompt start with its padding, as the original counts them. False
+            counts from the prompt's first token, so that a sample is the same in every batch.
+        options: fields of the generation config, such as `do_sample`, `temperature`, `top_k`, `top_p`,
+            `max_length`, `max_new_tokens`, `min_new_tokens`, `guidance_scale`, `num_return_sequences`,
+            `return_dict_in_generate`.
 
-        Args:
-            input_ids: descriptions (B, S) with `attention_mask` (B, S); or their states as in `forward`.
-            prompt_input_ids: transcripts (B, P) with `prompt_attention_mask` (B, P).
-            generation_config: instead of the checkpoint's.
-            input_values: samples (B, 1, N) or (B, N) that the speech goes on from; they stand before the result.
-            audio_codes: the same as codes (B, K, T).
-            seed: one for the batch or one for each sample. A sample with its own seed does not depend on the others'
-                chances. By default drawn from torch's generator.
-            count_padding: positions of a padded prompt start with its padding, as the original counts them. False
-                counts from the prompt's first token, so that a sample is the same in every batch.
-            options: fields of the generation config, such as `do_sample`, `temperature`, `top_k`, `top_p`,
-                `max_length`, `max_new_tokens`, `min_new_tokens`, `guidance_scale`, `num_return_sequences`,
-                `return_dict_in_generate`.
+    Returns:
+        Samples (B, N), or `GeneratedSpeech` with `return_dict_in_generate=True`.
 
-        Returns:
-            Samples (B, N), or `GeneratedSpeech` with `return_dict_in_generate=True`.
+    Unlike the original, ids that are no code are never chosen, an audio prefix is delayed once, and a sample
+    without any frame has length 0.
+    """
+    config = merged(generation_config or self.generation_config, options)
+    reading = self._reading(
+        input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states
+    )
+    reading = reading.repeated(int(config.num_return_sequences or 1))
+    prefix = _prefix(self, input_values, audio_codes, len(reading.states))
+    loop = GenerationLoop(self, reading, config, prefix, seed, count_padding)
+    for _ in loop.columns():
+        pass
+    return _speech(self, loop, bool(config.return_dict_in_generate))
 
-        Unlike the original, ids that are no code are never chosen, an audio prefix is delayed once, and a sample
-        without any frame has length 0.
-        """
-        config = merged(generation_config or self.generation_config, options)
-        reading = self._reading(
-            input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states
-        )
-        reading = reading.repeated(int(config.num_return_sequences or 1))
-        prefix = self._prefix(input_values, audio_codes, len(reading.states))
-        loop = GenerationLoop(self, reading, config, prefix, seed, count_padding)
-        for _ in loop.columns():
-            pass
-        return self._speech(loop, bool(config.return_dict_in_generate))
 
-    def _prefix(self: ParlerTTSForConditionalGeneration, samples, codes, batch: int) -> Tensor | None:
-        if samples is not None:
-            sounds = [sound.reshape(-1).float().cpu().numpy() for sound in samples]
-            encoded = Codec(self.audio_encoder).encode(sounds)
-            if len({code.shape for code in encoded}) > 1:
-                raise ValueError("input_values must have one length: prefixes of one batch are continued together")
-            codes = torch.stack([torch.from_numpy(code.astype("int64")) for code in encoded])
-        if codes is None:
-            return None
-        return codes.to(self.device).repeat_interleave(batch // len(codes), 0)
+def _prefix(model: ParlerTTSForConditionalGeneration, samples, codes, batch: int) -> Tensor | None:
+    if samples is not None:
+        sounds = [sound.reshape(-1).float().cpu().numpy() for sound in samples]
+        encoded = Codec(model.audio_encoder).encode(sounds)
+        if len({code.shape for code in encoded}) > 1:
+            raise ValueError("input_values must have one length: prefixes of one batch are continued together")
+        codes = torch.stack([torch.from_numpy(code.astype("int64")) for code in encoded])
+    if codes is None:
+        return None
+    return codes.to(model.device).repeat_interleave(batch // len(codes), 0)
 
-    def _speech(self: ParlerTTSForConditionalGeneration, loop: GenerationLoop, full: bool) -> Tensor | GeneratedSpeech:
-        codes = loop.codes()
-        sounds = Codec(self.audio_encoder).decode_tensors(codes)
-        lengths = [len(sound) for sound in sounds]
-        sequences = torch.zeros(len(sounds), max(1, *lengths), device=self.device)
-        for row, sound in zip(sequences, sounds, strict=True):
-            row[: len(sound)] = sound
-        if not full:
-            return sequences
-        return GeneratedSpeech(sequences=sequences, audios_length=lengths, codes=codes, ended=loop.ended.tolist())
+
+def _speech(model: ParlerTTSForConditionalGeneration, loop: GenerationLoop, full: bool) -> Tensor | GeneratedSpeech:
+    codes = loop.codes()
+    sounds = Codec(model.audio_encoder).decode_tensors(codes)
+    lengths = [len(sound) for sound in sounds]
+    sequences = torch.zeros(len(sounds), max(1, *lengths), device=model.device)
+    for row, sound in zip(sequences, sounds, strict=True):
+        row[: len(sound)] = sound
+    if not full:
+        return sequences
+    return GeneratedSpeech(sequences=sequences, audios_length=lengths, codes=codes, ended=loop.ended.tolist())
 
 
 def merged(config: GenerationConfig, options: dict[str, Any]) -> GenerationConfig:

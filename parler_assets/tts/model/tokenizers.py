@@ -8,6 +8,8 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+import parler_assets.tts.model.config  # noqa: F401  tells transformers the configuration's type
+
 DESCRIPTION = "description_tokenizer"  # folder of a checkpoint whose descriptions have their own tokenizer
 
 
