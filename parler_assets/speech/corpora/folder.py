@@ -16,8 +16,14 @@ from parler_assets.speech.corpora.tables import chosen_columns, read_file
 
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
-# Names that other tools give the two columns every corpus must have; used where the recipe names none itself.
-USUAL = {"audio": ("file_name", "file", "path", "wav", "filename"), "text": ("transcription", "transcript", "sentence")}
+# Names that tables commonly use; looked for where the recipe names no column itself.
+USUAL = {
+    "audio": ("file_name", "file", "path", "wav", "filename"),
+    "text": ("transcription", "transcript", "sentence"),
+    "speaker": ("speaker",),
+    "style": ("style",),
+    "gender": ("gender",),
+}
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,10 @@ def open_folder(source: FolderSource) -> Source:
         raise SourceError(f"{source.path}: no such folder; correct source.path in the recipe")
     if is_saved(source.path):
         return SavedCorpus(source)
-    table = source.metadata or next((source.path / name for name in TABLES if (source.path / name).is_file()), None)
-    if table is None or not table.is_file():
+    table = source.metadata or _table(source.path) or source.path / TABLES[0]
+    if not table.is_file():
         raise SourceError(
-            f"{table or source.path / TABLES[0]}: missing; write a table of texts with the columns file_name and text "
+            f"{table}: missing; write a table of texts with the columns file_name and text "
             "beside the recordings, or name one in source.metadata"
         )
     return FolderCorpus(_rows(table, source), digest(source))
@@ -78,12 +84,21 @@ def column_names(folder: Path) -> list[str]:
     return list(records[0]) if records else []
 
 
+def has_table(folder: Path) -> bool:
+    """Whether a folder says what is spoken in its recordings."""
+    return is_saved(folder) or _table(folder) is not None
+
+
 def sound_files(folder: Path) -> FolderCorpus:
     """Every sound file below a folder, without texts; its id is its path without the ending."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
     if not files:
         raise SourceError(f"{folder}: no sound files ({', '.join(SOUNDS)}) in it")
     return FolderCorpus([Row(path.relative_to(folder).with_suffix("").as_posix(), path) for path in files], str(folder))
+
+
+def _table(folder: Path) -> Path | None:
+    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
 
 
 def _rows(table: Path, source: FolderSource) -> list[Row]:
@@ -120,8 +135,8 @@ def _lj_record(line: str) -> dict:
 
 
 def _usual_columns(columns: Columns, names: Sequence[str]) -> Columns:
-    """The recipe's columns, with the usual names of audio and text where it keeps the defaults and they are absent."""
-    absent = [ours for ours in USUAL if ours not in columns.model_fields_set and ours not in names]
+    """The recipe's columns, with usual names where it keeps a default that the table does not have."""
+    absent = [o for o in USUAL if o not in columns.model_fields_set and getattr(columns, o) not in names]
     found = {ours: next((name for name in USUAL[ours] if name in names), None) for ours in absent}
     return columns.model_copy(update={ours: name for ours, name in found.items() if name})
 

@@ -1,0 +1,135 @@
+"""Annotate a folder of recordings without a recipe: tags, bins, plots and a report.
+
+    python -m parler_assets.speech.annotate_folder FOLDER OUTPUT
+
+The folder may hold a table of texts (`metadata.csv`, `.tsv`, `.jsonl`, or LJSpeech's), or sound files alone: then
+everything but the speaking rate is measured. A second call goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Shards
+from parler_assets.speech import audits, shards
+from parler_assets.speech.annotators import tag_corpus
+from parler_assets.speech.bins import bin_corpus
+from parler_assets.speech.clips import store_clips
+from parler_assets.speech.corpora.folder import has_table, open_folder, sound_files
+from parler_assets.speech.edges import write_edges
+from parler_assets.speech.export import export
+from parler_assets.speech.plots import bin_plots
+from parler_assets.speech.shards import SetAside, StageResult
+
+MEASURED = ("speaking_rate", "utterance_pitch_mean", "utterance_pitch_std", "snr", "c50", "stoi", "si_sdr", "pesq")
+BY_ERA = ("speaking_rate", "snr", "c50")
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What `annotate_folder` wrote."""
+
+    folder: Path
+    tags: Path
+    bins: Path
+    edges: Path
+    report: Path
+    clips: int
+    set_aside: tuple[SetAside, ...]
+
+
+def annotate_folder(
+    folder: Path,
+    output: Path,
+    annotation: Annotation | None = None,
+    binning: Binning | None = None,
+    device: str = "cpu",
+    rebuild: bool = False,
+) -> Annotated:
+    """Measure and label every recording in `folder`; write tags.parquet, bins.parquet, edges.json, plots and report.md.
+
+    Raises:
+        SourceError: no recordings, or a table that cannot be read.
+        BinError: edges and labels that cannot be used.
+    """
+    annotation, binning = annotation or Annotation(), binning or Binning(edges="estimated")
+    stages = output / "stages"
+    raw = _store(folder, stages / "raw_dataset", rebuild)
+    tags = tag_corpus(raw.folder, stages / "continuous_tags", annotation, device, rebuild)
+    bins = bin_corpus(tags.folder, stages / "text_bins", binning, annotation, rebuild=rebuild)
+    files = {
+        "tags": export(tags.folder, output / "tags.parquet", annotation.era),
+        "bins": export(bins.folder, output / "bins.parquet", annotation.era, labels=True),
+    }
+    write_edges(output / "edges.json", bins.manifest.facts)
+    plots = _save_plots(bins.folder, output / "plots")
+    aside = (*raw.manifest.set_aside, *tags.manifest.set_aside)
+    report = output / "report.md"
+    report.write_text(report_text(folder.name, tags, bins, aside, plots), encoding="utf-8")
+    return Annotated(output, files["tags"], files["bins"], output / "edges.json", report, tags.manifest.rows, aside)
+
+
+def _store(folder: Path, target: Path, rebuild: bool) -> StageResult:
+    source = FolderSource(kind="folder", path=folder)
+    texts = has_table(folder)
+    opened = open_folder(source) if texts else sound_files(folder)
+    return store_clips(opened, Corpus(source=source), target, Shards(), texts=texts, rebuild=rebuild)
+
+
+def _save_plots(bins: Path, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in bin_plots(bins).items():
+        (folder / f"{name}.png").write_bytes(picture)
+    return sorted(folder.glob("*.png"))
+
+
+# -------------------------------------------------------------------------------------------------------------- report
+
+
+def report_text(name: str, tags: StageResult, bins: StageResult, aside: tuple[SetAside, ...], plots: list[Path]) -> str:
+    """Markdown: how much was measured, what each measurement looks like, what stands out, and what was kept out."""
+    table, facts = shards.read(bins.folder), bins.manifest.facts
+    hours = sum(table["duration"].to_pylist()) / 3600
+    lines = [f"# Annotation of {name}", "", f"{table.num_rows} clips, {hours:.2f} hours, {len(aside)} set aside.", ""]
+    lines += ["| measurement | clips with a value | lowest | mean | highest |", "|---|---|---|---|---|"]
+    lines += [_measurement(table, f"{m}_{facts['era']}" if m in BY_ERA else m) for m in MEASURED]
+    lines += ["", "## Labels", ""]
+    for column in facts["labels"]:
+        counts = Counter(table[column].to_pylist())
+        found = [f"{label} {counts[label]}" for label in facts["labels"][column] if counts[label]]
+        lines.append(f"- {column}: {', '.join(found) or 'no values'}")
+    problems = audits.plausible(tags.folder) + audits.drift(bins.folder)
+    lines += ["", "## What stands out", "", *(f"- {text}" for text in problems or ["nothing"])]
+    notes = Counter(note for text in table["note"].to_pylist() if text for note in text.split("; "))
+    lines += ["", "## Values that are missing", "", *_counted(notes)]
+    lines += ["", "## Set aside", "", *(f"- {row.id}: {row.reason}" for row in aside), *([] if aside else ["nothing"])]
+    return "\n".join([*lines, "", "## Plots", "", *(f"![{p.stem}](plots/{p.name})" for p in plots), ""])
+
+
+def _measurement(table: pa.Table, column: str) -> str:
+    values = [value for value in table[column].to_pylist() if value is not None]
+    if not values:
+        return f"| {column} | 0 | | | |"
+    mean = sum(values) / len(values)
+    return f"| {column} | {len(values)} | {min(values):.4g} | {mean:.4g} | {max(values):.4g} |"
+
+
+def _counted(counts: Counter[str]) -> list[str]:
+    return [f"- {text}: {count} clips" for text, count in counts.most_common()] or ["none"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    arguments = parser.parse_args()
+    print(annotate_folder(arguments.folder, arguments.output).report)
+
+
+if __name__ == "__main__":
+    main()
