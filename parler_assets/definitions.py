@@ -10,7 +10,7 @@ from parler_assets.assets.evaluation import evaluation_assets
 from parler_assets.assets.training import training_assets
 from parler_assets.launchpad import settings_resource
 from parler_assets.recipe import Recipe, load_recipe
-from parler_assets.resources import Accelerator, Tracking, Workspace, data_folder
+from parler_assets.resources import Accelerator, Tracking, workspace_of
 
 
 def definitions_of(recipe: Recipe) -> dg.Definitions:
@@ -32,7 +32,7 @@ def definitions_of(recipe: Recipe) -> dg.Definitions:
 def resources_of(recipe: Recipe) -> dict[str, dg.ConfigurableResource]:
     """Shared tools; the recipe's values are the Launchpad's defaults."""
     return {
-        "workspace": Workspace(recipe=recipe.name, folder=data_folder()),
+        "workspace": workspace_of(recipe.name),
         "accelerator": Accelerator(),
         "tracking": Tracking(),
         "tagger": settings_resource(recipe.annotation),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import re
 from dataclasses import dataclass
 
 import dagster as dg
@@ -59,4 +59,4 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = failure.error
     while error and error.cause:
         error = error.cause
-    return error.message.strip() if error else traceback.format_exc()
+    return re.sub(r"^[\w.]*\.(?=\w+: )", "", error.message.strip()) if error else "no reason was recorded"

@@ -6,9 +6,10 @@ import json
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, create_model
 
 from parler_assets.tracking import Run, Store
 
@@ -17,11 +18,6 @@ def project_folder() -> Path:
     """The folder with `workspace.yaml`: the current one, or the one this package was installed from."""
     here = Path.cwd()
     return here if (here / "workspace.yaml").is_file() else Path(__file__).resolve().parents[1]
-
-
-def data_folder() -> str:
-    """Where all recipes' files go: `PARLER_DATA`, or `data` in the project folder."""
-    return os.environ.get("PARLER_DATA", "data")
 
 
 class Workspace(dg.ConfigurableResource):
@@ -99,6 +95,19 @@ class Workspace(dg.ConfigurableResource):
             return json.loads((folder / "result.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
+
+
+def workspace_of(recipe: str) -> Workspace:
+    """The workspace of a recipe; all recipes' files go to `PARLER_DATA`, or `data` in the project folder.
+
+    Both values are made defaults of the class: the Launchpad fills them in beside whatever else is changed for a run.
+    """
+    defaults: dict[str, Any] = {"recipe": recipe, "folder": os.environ.get("PARLER_DATA", "data")}
+    fields: dict[str, Any] = {
+        name: (str, Field(default=value, description=Workspace.model_fields[name].description))
+        for name, value in defaults.items()
+    }
+    return create_model("Workspace", __base__=Workspace, __doc__=Workspace.__doc__, **fields)()
 
 
 class Accelerator(dg.ConfigurableResource):
