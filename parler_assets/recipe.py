@@ -247,6 +247,8 @@ class Base(Section):
 
 
 class Coding(Section):
+    """How clips become the codec's codes."""
+
     batch_seconds: float = Field(120, gt=0, description="seconds of audio encoded at once")
 
 

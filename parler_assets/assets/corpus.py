@@ -105,7 +105,10 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         raw = workspace.lane(name, "raw_dataset")
         with accelerator.taken(workspace) as device:
             result = tag_corpus(raw, folder, tagger.settings(), device=device, rebuild=workspace.rebuild)
-        metadata = stage_metadata(result) | {"hours": hours(folder), "distributions": histograms(folder, MEASURED)}
+        metadata = stage_metadata(result, ["id", "speaker", "style", *MEASURED]) | {
+            "hours": hours(folder),
+            "distributions": histograms(folder, MEASURED),
+        }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return continuous_tags
