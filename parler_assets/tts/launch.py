@@ -131,13 +131,17 @@ def _prepare(job: Job, rebuild: bool) -> None:
     job.write()
 
 
+def command(job: Job) -> list[str]:
+    """What is started; it ends when its standard input closes."""
+    return [sys.executable, "-m", "parler_assets.tts.train", str(job.folder / "job.json"), "--tied"]
+
+
 @contextmanager
 def _process(job: Job) -> Iterator[subprocess.Popen]:
     """The training's process, in a group that is ended when this block is left in any way."""
-    command = [sys.executable, "-m", "parler_assets.tts.train", str(job.folder / "job.json"), "--tied"]
     with (job.folder / LOG).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command,
+            command(job),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

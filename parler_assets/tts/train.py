@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tied", action="store_true", help="end when standard input closes")
     given = parser.parse_args(arguments)
     if given.tied:
-        threading.Thread(target=_end_with_launcher, daemon=True).start()
+        tie()
 
     from parler_assets.tts.training.job import Job
 
@@ -55,6 +55,11 @@ def _train(job) -> int:
         logging.error("%s", error)
         return 2
     return 0
+
+
+def tie() -> None:
+    """End with the launcher, whatever becomes of it."""
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
 
 
 def _end_with_launcher() -> None:

@@ -98,7 +98,9 @@ def _pad_id(job: Job) -> int:
 
 
 def _check_memory(job: Job, model: Any, decoder, plan: Plan, args: TrainingArguments) -> None:
-    batches = [batch for index in range(plan.updates_per_epoch) for rank in plan[index].ranks for batch in rank]
+    batches = [
+        batch for index in range(min(plan.updates_per_epoch, len(plan))) for rank in plan[index].ranks for batch in rank
+    ]
     largest = max(padded_positions(plan.lengths, list(batch)) * len(batch) for batch in batches)
     needed = memory.estimate(model, decoder, job.settings, largest)
     memory.refuse_if_too_large(needed, memory.available(str(args.device)), job.settings, largest)

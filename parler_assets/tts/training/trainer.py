@@ -25,7 +25,7 @@ from parler_assets.recipe import Training
 from parler_assets.tts.training import checkpoints, metrics
 from parler_assets.tts.training.batches import Batch, Reader, Updates
 from parler_assets.tts.training.heldout import HeldOut
-from parler_assets.tts.training.job import Job, TrainingFailed, latest, step_folder
+from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest, step_folder
 from parler_assets.tts.training.reference import Reference
 from parler_assets.tts.training.speed import Meter
 
@@ -261,8 +261,8 @@ class FineTuner(Trainer):
         assert optimizer is not None
         assert schedule is not None
         checkpoints.load_optimizer(Path(checkpoint), self.network, optimizer)
-        self._first_step = self._logged = schedule.last_epoch = self.state.global_step
-        schedule._last_lr = [float(rate) for rate in schedule.get_lr()]
+        step = self._first_step = self._logged = schedule.last_epoch = self.state.global_step
+        schedule._last_lr = [rate * f(step) for rate, f in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
         for group, rate in zip(optimizer.param_groups, schedule._last_lr, strict=True):
             group["lr"] = rate
 
@@ -282,7 +282,9 @@ def codebook_weights(settings: Training, codebooks: int) -> torch.Tensor:
     """Weights (K,) that sum to 1."""
     weights = torch.tensor(settings.codebook_weights or [1.0] * codebooks, dtype=torch.float32)
     if len(weights) != codebooks:
-        raise ValueError(f"training.codebook_weights has {len(weights)} values, the base has {codebooks} codebooks")
+        raise TrainingRefused(
+            f"training.codebook_weights has {len(weights)} values, the base has {codebooks} codebooks"
+        )
     return weights / weights.sum()
 
 

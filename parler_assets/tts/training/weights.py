@@ -68,7 +68,9 @@ def write_result(job: Job, weights: Path, provenance: dict) -> None:
     checkpoints.load_weights(weights, model)
     if job.settings.lora:
         merge_adapters(model)
-    temporary = job.folder / f".checkpoint.{os.getpid()}.tmp"
+    for left_behind in job.folder.glob(f".{job.result.name}.*"):
+        shutil.rmtree(left_behind)
+    temporary = job.folder / f".{job.result.name}.{os.getpid()}.tmp"
     try:
         model.save_pretrained(temporary)
         _copy_missing(job.base, temporary)
