@@ -356,6 +356,18 @@ class Evaluation(Section):
     thresholds: Thresholds = Thresholds()
 
 
+class Release(Section):
+    """Where a checkpoint is published, and under which terms. The token comes from HF_TOKEN in the environment only."""
+
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository of the checkpoint")
+    data_repo: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="of tags, bins and descriptions")
+    private: bool = True
+    licence: str = Field(description="SPDX name; refused where a corpus or the base does not allow it")
+    voice_consent: str = Field(min_length=10, description="how the speakers agreed to a synthetic voice; in the card")
+    intended_use: str = Field("Research on controllable speech synthesis.", description="in the card")
+    registered_as: str | None = Field(None, description="name in MLflow's registry; None: not registered")
+
+
 class Recipe(Section):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
@@ -368,6 +380,9 @@ class Recipe(Section):
     coding: Coding = Coding()
     training: Training = Training()
     evaluation: Evaluation
+    release: Release | None = Field(
+        None, description="what the asset `release` publishes; None: there is no such asset"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

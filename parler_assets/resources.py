@@ -6,7 +6,7 @@ import json
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field, create_model
@@ -107,7 +107,8 @@ def workspace_of(recipe: str) -> Workspace:
         name: (str, Field(default=value, description=Workspace.model_fields[name].description))
         for name, value in defaults.items()
     }
-    return create_model("Workspace", __base__=Workspace, __doc__=Workspace.__doc__, **fields)()
+    model = create_model("Workspace", __base__=Workspace, __doc__=Workspace.__doc__, **fields)
+    return cast(Any, model)()
 
 
 class Accelerator(dg.ConfigurableResource):

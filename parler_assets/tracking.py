@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,16 @@ class Store:
                 return found.experiment_id
             local = self.uri.startswith("sqlite:")
             return client.create_experiment(self.name, str(self.folder / "mlflow_artifacts") if local else None)
+
+    def register(self, name: str, checkpoint: Path, run: str, tags: Mapping[str, str]) -> str:
+        """A new version of a registered model, called `candidate` until a person moves that name on."""
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException):  # it is registered already
+            self.client.create_registered_model(name)
+        version = self.client.create_model_version(name, str(checkpoint), run_id=run, tags=dict(tags)).version
+        self.client.set_registered_model_alias(name, "candidate", version)
+        return str(version)
 
 
 class Run:

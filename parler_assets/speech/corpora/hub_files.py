@@ -46,13 +46,25 @@ def settled_commit(repo: str, revision: str, cache: Path) -> str:
     """
     if COMMIT.fullmatch(revision):
         return revision
-    note = cache / "hub" / f"{repo.replace('/', '--')}@{revision.replace('/', '--')}.json"
+    note = _note(repo, revision, cache)
     try:
         commit = ask_commit(repo, revision)
     except ConnectionError as error:
         return _last_known(repo, revision, note, str(error))
     write_json(note, {"repo": repo, "revision": revision, "commit": commit})
     return commit
+
+
+def known_commit(repo: str, revision: str, cache: Path) -> str | None:
+    """The commit that was read last, without asking the Hub; None when none was."""
+    if COMMIT.fullmatch(revision):
+        return revision
+    note = _note(repo, revision, cache)
+    return json.loads(note.read_text(encoding="utf-8"))["commit"] if note.is_file() else None
+
+
+def _note(repo: str, revision: str, cache: Path) -> Path:
+    return cache / "hub" / f"{repo.replace('/', '--')}@{revision.replace('/', '--')}.json"
 
 
 def _last_known(repo: str, revision: str, note: Path, reason: str) -> str:

@@ -1,0 +1,86 @@
+"""The manual end of the graph: publish the checkpoint. A recipe without a section `release` has no such asset."""
+
+from typing import Any
+
+import dagster as dg
+
+from parler_assets.recipe import HubSource, Recipe, digest
+from parler_assets.resources import Tracking, Workspace
+
+OWNERS = ["team:speech"]
+
+
+def release_assets(recipe: Recipe) -> list:
+    """The asset `release`, in no job and no schedule: a person decides."""
+    return [release(recipe)] if recipe.release else []
+
+
+def release(recipe: Recipe) -> dg.AssetsDefinition:
+    wanted = recipe.release
+    assert wanted is not None
+
+    @dg.asset(
+        group_name="release",
+        deps=["finetuned_checkpoint", "scorecard"],
+        kinds={"huggingface", "mlflow"},
+        owners=OWNERS,
+        code_version=f"1.{digest(wanted)}",
+    )
+    def release(context: dg.AssetExecutionContext, workspace: Workspace, tracking: Tracking) -> dg.MaterializeResult:
+        """The checkpoint on the Hub and in MLflow's registry, with cards that say where it came from and how it does.
+
+        Refused where a licence of a corpus or of the base, a threshold of the recipe or a problem of the training set
+        forbids it. The token is read from HF_TOKEN in the environment.
+        """
+        from parler_assets.tts.release import ReleaseRefused, publish
+        from parler_assets.tts.release.hub import HubError
+
+        written = [name for name, corpus in recipe.corpora.items() if corpus.written]
+        bins = {name: workspace.lane(name, "text_bins") for name in written}
+        texts = {name: workspace.lane(name, "llm_descriptions") for name in written}
+        try:
+            published = publish(recipe, lineage(recipe, workspace, bins), bins, texts, workspace.root / "release")
+        except (ReleaseRefused, HubError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        metadata: dict[str, Any] = {
+            "repository": published.model,
+            "commit": published.commit,
+            "annotations": published.data or "not published",
+            "card": dg.MetadataValue.md(published.card.split("---", 2)[2]),
+        }
+        if wanted.registered_as:
+            trained = workspace.recall(workspace.finetuned_checkpoint)
+            metadata["registered_version"] = tracking.store(workspace).register(
+                wanted.registered_as,
+                workspace.finetuned_path(),
+                trained["mlflow_run"],
+                {"data_version": trained["digest"], "hub_commit": published.commit, "dagster.run_id": context.run_id},
+            )
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(published.commit))
+
+    return release
+
+
+def lineage(recipe: Recipe, workspace: Workspace, bins: dict):
+    """What the finished stages say about where this checkpoint came from."""
+    from parler_assets.speech.corpora.hub_files import known_commit
+    from parler_assets.speech.shards import read_manifest
+    from parler_assets.tts.release import Lineage, recipe_digest
+
+    stages = {"training_set": workspace.training_set, "evaluation_samples": workspace.evaluation_samples}
+    stages |= {f"{name}/raw_dataset": workspace.lane(name, "raw_dataset") for name in recipe.corpora}
+    stages |= {f"{name}/text_bins": folder for name, folder in bins.items()}
+    versions = {name: read_manifest(folder).digest for name, folder in sorted(stages.items())}
+    hub = {name: corpus.source for name, corpus in recipe.corpora.items() if isinstance(corpus.source, HubSource)}
+    commits = {name: known_commit(source.repo, source.revision, workspace.cache) for name, source in hub.items()}
+    base = workspace.recall(workspace.base_checkpoint)
+    return Lineage(
+        checkpoint=workspace.finetuned_path(),
+        training_set=workspace.training_set,
+        scorecard=workspace.scorecard,
+        bins=bins,
+        versions=versions | {"finetuned_checkpoint": workspace.recall(workspace.finetuned_checkpoint)["digest"]},
+        revisions={name: commit for name, commit in commits.items() if commit},
+        base=f"`{recipe.base.repo}`" if recipe.base.repo else f"a checkpoint with digest `{base['digest']}`",
+        recipe_digest=recipe_digest(recipe),
+    )

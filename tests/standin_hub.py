@@ -1,0 +1,185 @@
+"""A small stand-in for the Hugging Face Hub over HTTP on loopback: repositories, commits, large files, revisions.
+
+It speaks as much of the Hub's API as `huggingface_hub` needs to create a repository, push files to it in one commit and
+ask for the commit of a branch. `HF_ENDPOINT` leads a process here; HF_HUB_DISABLE_XET=1 keeps it to plain uploads.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlparse
+
+LARGE = (".safetensors", ".parquet", ".model")
+
+
+@dataclass
+class Repository:
+    """Files of the only branch: path to content."""
+
+    private: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)
+    commits: list[str] = field(default_factory=list)
+
+    def commit(self, message: str) -> str:
+        content = json.dumps([message, len(self.commits), sorted(self.files)]).encode()
+        self.commits.append(hashlib.sha1(content).hexdigest())
+        return self.commits[-1]
+
+
+class StandinHub:
+    """The server's memory, for tests to look into and to spoil.
+
+    Attributes:
+        repositories: `models/owner/name` and `datasets/owner/name`.
+        stored: large files by sha256, whether or not a commit names them yet.
+        uploads: sha256 of every large file that was received, in order.
+        fails: called with method and path; a status other than None is answered at once.
+    """
+
+    def __init__(self, token: str) -> None:
+        self.token, self.url = token, ""
+        self.repositories: dict[str, Repository] = {}
+        self.stored: dict[str, bytes] = {}
+        self.uploads: list[str] = []
+        self.fails = lambda method, path: None
+
+
+@contextmanager
+def standin_hub(token: str = "hf_standin") -> Iterator[StandinHub]:
+    hub = StandinHub(token)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: StandinHub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_arguments) -> None:
+        return
+
+    def do_GET(self) -> None:
+        self._route("GET")
+
+    def do_POST(self) -> None:
+        self._route("POST")
+
+    def do_PUT(self) -> None:
+        self._route("PUT")
+
+    def _route(self, method: str) -> None:
+        path = unquote(urlparse(self.path).path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status = self.hub.fails(method, path)
+        if status:
+            return self._answer({"error": "spoiled by the test"}, status)
+        if method == "POST" and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            return self._answer({"error": "Invalid credentials"}, 401)
+        for wanted, pattern, answer in _ROUTES:
+            found = re.fullmatch(pattern, path)
+            if wanted == method and found:
+                return answer(self, body, **found.groupdict())
+        return self._answer({"error": f"no such page: {method} {path}"}, 404)
+
+    def create(self, body: bytes) -> None:
+        wanted = json.loads(body)
+        name = f"{wanted.get('organization') or 'me'}/{wanted['name']}"
+        key = f"{wanted.get('type') or 'model'}s/{name}"
+        known = key in self.hub.repositories
+        self.hub.repositories.setdefault(key, Repository(wanted.get("visibility") == "private"))
+        self._answer({"url": f"{self.hub.url}/{name}", "name": name}, 409 if known else 200)
+
+    def info(self, _body: bytes, key: str) -> None:
+        repository = self.hub.repositories.get(key)
+        if repository is None:
+            return self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+        sha = repository.commits[-1] if repository.commits else "0" * 40
+        siblings = [{"rfilename": name} for name in sorted(repository.files)]
+        return self._answer({"id": key.split("/", 1)[1], "sha": sha, "siblings": siblings, "private": True})
+
+    def preupload(self, body: bytes, key: str) -> None:
+        wanted = json.loads(body)["files"]
+        here = self.hub.repositories[key].files
+        modes = [
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
+                "shouldIgnore": False,
+                "oid": _oid(file["path"], here[file["path"]]) if file["path"] in here else None,
+            }
+            for file in wanted
+        ]
+        self._answer({"files": modes})
+
+    def batch(self, body: bytes) -> None:
+        objects = []
+        for wanted in json.loads(body)["objects"]:
+            entry = {"oid": wanted["oid"], "size": wanted["size"]}
+            if wanted["oid"] not in self.hub.stored:
+                entry["actions"] = {"upload": {"href": f"{self.hub.url}/store/{wanted['oid']}", "header": {}}}
+            objects.append(entry)
+        self._answer({"transfer": "basic", "objects": objects})
+
+    def store(self, body: bytes, sha: str) -> None:
+        if hashlib.sha256(body).hexdigest() != sha:
+            return self._answer({"error": "half a file"}, 400)
+        self.hub.stored[sha] = body
+        self.hub.uploads.append(sha)
+        return self._answer({})
+
+    def commit(self, body: bytes, key: str) -> None:
+        repository, message = self.hub.repositories[key], ""
+        for line in map(json.loads, body.splitlines()):
+            value = line["value"]
+            if line["key"] == "header":
+                message = value["summary"]
+            elif line["key"] == "file":
+                repository.files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                repository.files[value["path"]] = self.hub.stored[value["oid"]]
+        sha = repository.commit(message)
+        self._answer({"commitUrl": f"{self.hub.url}/{key}/commit/{sha}", "commitOid": sha, "success": True})
+
+    def _answer(self, content: dict, status: int = 200, headers: dict | None = None) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _oid(path: str, content: bytes) -> str:
+    """What the Hub calls a file: git's blob hash, or the sha256 of a large one."""
+    if path.endswith(LARGE):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+
+
+_KEY = r"(?P<key>(?:models|datasets)/[^/]+/[^/]+)"
+_ROUTES = [
+    ("POST", "/api/repos/create", _Handler.create),
+    ("GET", f"/api/{_KEY}", _Handler.info),
+    ("GET", f"/api/{_KEY}/revision/[^/]+", _Handler.info),
+    ("POST", f"/api/{_KEY}/preupload/[^/]+", _Handler.preupload),
+    ("POST", r"/.*\.git/info/lfs/objects/batch", _Handler.batch),
+    ("PUT", "/store/(?P<sha>[0-9a-f]{64})", _Handler.store),
+    ("POST", f"/api/{_KEY}/commit/[^/]+", _Handler.commit),
+]
