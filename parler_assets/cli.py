@@ -87,6 +87,23 @@ def init(
 
 
 @app.command()
+def doctor(recipe: RecipeOption = None) -> None:
+    """Look for what could keep the recipe from running here, and say what to do about it."""
+    home = _prepare(recipe)
+    from parler_assets.definitions import defs
+    from parler_assets.definitions import recipe as chosen
+    from parler_assets.doctor import examine
+
+    wrong = 0
+    for finding in examine(chosen, home, (defs.resources or {})["workspace"].data, {"dev": 3000, "mlflow": 5000}):
+        typer.echo(f"{'!' if finding.remedy else '✓'} {finding.name:<14} {finding.found}")
+        if finding.remedy:
+            wrong += 1
+            typer.echo(f"  {'':<14} {finding.remedy}")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
 def report(recipe: RecipeOption = None) -> None:
     """Say where the listening report and the scorecard of the last run are."""
     _closing(_prepare(recipe))

@@ -25,6 +25,7 @@ class Repository:
     """Files of the only branch: path to content."""
 
     private: bool = False
+    gated: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
 
@@ -69,7 +70,6 @@ def standin_hub(token: str = "hf_standin") -> Iterator[StandinHub]:
 
 class _Handler(BaseHTTPRequestHandler):
     hub: StandinHub
-    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_arguments) -> None:
         return
@@ -109,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.hub.repositories.get(key)
         if repository is None:
             return self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+        if repository.gated:
+            return self._answer({"error": "Access is restricted"}, 403, {"X-Error-Code": "GatedRepo"})
         sha = repository.commits[-1] if repository.commits else "0" * 40
         siblings = [{"rfilename": name} for name in sorted(repository.files)]
         return self._answer({"id": key.split("/", 1)[1], "sha": sha, "siblings": siblings, "private": True})
@@ -177,6 +179,7 @@ _KEY = r"(?P<key>(?:models|datasets)/[^/]+/[^/]+)"
 _ROUTES = [
     ("POST", "/api/repos/create", _Handler.create),
     ("GET", f"/api/{_KEY}", _Handler.info),
+    ("GET", f"/api/{_KEY}/auth-check", _Handler.info),
     ("GET", f"/api/{_KEY}/revision/[^/]+", _Handler.info),
     ("POST", f"/api/{_KEY}/preupload/[^/]+", _Handler.preupload),
     ("POST", r"/.*\.git/info/lfs/objects/batch", _Handler.batch),
