@@ -60,6 +60,25 @@ def test_micro_batches_keep_to_the_budget_and_to_the_table_of_positions():
         assert len(batch) == 1 or (padded_length * len(batch) <= 900 and padded_length <= 240)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 300), st.integers(0, 10))
+def test_batches_are_cut_where_it_costs_least(count, pass_cost, seed):
+    sizes = lengths(count, seed)
+    rows = np.argsort(sizes.positions, kind="stable")[::-1]
+
+    def cost(batches) -> int:
+        return sum(padded_positions(sizes, list(batch)) * len(batch) + pass_cost for batch in batches)
+
+    def cuts(rest):
+        yield from ([[rest]] if len(rest) <= 4 else [])
+        for first in range(1, min(len(rest), 5)):
+            yield from ([rest[:first], *others] for others in cuts(rest[first:]))
+
+    found = micro_batches(sizes, np.arange(count), training(), pass_cost=pass_cost)
+    assert [row for batch in found for row in batch] == rows.tolist()
+    assert cost(found) == min(cost(way) for way in cuts(rows.tolist()))
+
+
 def test_sorting_inside_an_update_removes_most_padding():
     sizes = lengths(512)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,9 +61,10 @@ class Plan:
         settings: Training,
         limit: int | None = None,
         processes: int = 1,
+        pass_cost: int = 0,
     ) -> None:
         self.lengths, self.weights, self.settings = lengths, weights, settings
-        self.limit, self.processes = limit, processes
+        self.limit, self.processes, self.pass_cost = limit, processes, pass_cost
         self.clips_per_epoch = max(1, round(float(weights.sum())))
         self.updates_per_epoch = math.ceil(self.clips_per_epoch / settings.effective_batch_size)
         by_epochs = max(1, math.ceil(settings.epochs * self.updates_per_epoch))
@@ -80,7 +82,7 @@ class Plan:
         size = self.settings.effective_batch_size
         rows = self._order(epoch)[place * size : (place + 1) * size]
         shares = [rows[rank :: self.processes] for rank in range(self.processes)]
-        ranks = tuple(micro_batches(self.lengths, share, self.settings, self.limit) for share in shares)
+        ranks = tuple(micro_batches(self.lengths, share, self.settings, self.limit, self.pass_cost) for share in shares)
         return Update(ranks, int((self.lengths.frames[rows] + 1).sum()))
 
     def _order(self, epoch: int) -> np.ndarray:
@@ -90,27 +92,62 @@ class Plan:
 
 
 def micro_batches(
-    lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None = None
+    lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None = None, pass_cost: int = 0
 ) -> tuple[tuple[int, ...], ...]:
-    """Cut rows into batches: few enough, within the budget, within the table of positions."""
+    """Cut rows into batches: few enough, within the budget, within the table of positions.
 
-    def fits(batch: list[int]) -> bool:
-        padded = padded_positions(lengths, batch)
-        budget = settings.max_positions
-        within = budget is None or padded * len(batch) <= budget
-        return len(batch) <= settings.batch_size and within and (limit is None or padded <= limit)
-
+    Sorted by length, they are cut where that costs least: a batch costs its positions, padding included, and
+    `pass_cost` more. Unsorted, a batch is as full as it can be.
+    """
     if settings.group_by_length:
         rows = rows[np.argsort(lengths.positions[rows], kind="stable")[::-1]]
-    batches: list[list[int]] = []
-    for row in rows.tolist():
-        if not batches or not fits([*batches[-1], row]):
-            batches.append([])
-        batches[-1].append(row)
-    return tuple(tuple(batch) for batch in batches)
+        starts = _cheapest(lengths, rows, settings, limit, pass_cost)
+    else:
+        starts = _fullest(lengths, rows, settings, limit)
+    return tuple(tuple(rows[start:stop].tolist()) for start, stop in pairwise([*starts, len(rows)]))
 
 
-def padded_positions(lengths: Lengths, rows: list[int]) -> int:
+def _allowed(settings: Training, limit: int | None, padded: int, count: int) -> bool:
+    """Whether a batch of `count` rows of `padded` positions each may be; a single row always may."""
+    budget = settings.max_positions
+    within = (budget is None or padded * count <= budget) and (limit is None or padded <= limit)
+    return count == 1 or (within and count <= settings.batch_size)
+
+
+def _fullest(lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None) -> list[int]:
+    starts = [0] if len(rows) else []
+    for place in range(1, len(rows)):
+        batch = rows[starts[-1] : place + 1]
+        if not _allowed(settings, limit, padded_positions(lengths, batch), len(batch)):
+            starts.append(place)
+    return starts
+
+
+def _cheapest(lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None, pass_cost: int) -> list[int]:
+    """Where batches start so that their summed cost is least: the shortest path over all places to cut."""
+    frames, prompts = lengths.frames[rows].tolist(), lengths.prompts[rows].tolist()
+    cost, before = [0.0], [0]
+    for stop in range(1, len(rows) + 1):
+        longest_frames = longest_prompt = 0
+        cost.append(float("inf"))
+        before.append(stop - 1)
+        for start in range(stop - 1, max(stop - settings.batch_size, 0) - 1, -1):
+            longest_frames = max(longest_frames, frames[start])
+            longest_prompt = max(longest_prompt, prompts[start])
+            padded, count = longest_prompt + longest_frames + lengths.codebooks, stop - start
+            if not _allowed(settings, limit, padded, count):
+                break
+            total = cost[start] + padded * count + pass_cost
+            if total < cost[stop]:
+                cost[stop], before[stop] = total, start
+    starts, place = [], len(rows)
+    while place:
+        place = before[place]
+        starts.append(place)
+    return starts[::-1]
+
+
+def padded_positions(lengths: Lengths, rows: np.ndarray | list[int]) -> int:
     """Decoder positions of every clip of a batch once padded: longest prompt + longest labels."""
     return int(lengths.prompts[rows].max() + lengths.frames[rows].max() + lengths.codebooks)
 

@@ -25,6 +25,9 @@ from parler_assets.tts.training.text import TextStates
 from parler_assets.tts.training.trainer import FineTuner, arguments
 from parler_assets.tts.training.weights import load_model, write_result
 
+# What a forward and backward pass costs however small its batch is, in decoder positions that would take as long.
+PASS_COST = {"cpu": 64, "cuda": 2000}
+
 
 def train(job: Job) -> None:
     """Train, resuming at the newest complete checkpoint, and write the result.
@@ -57,7 +60,8 @@ def assemble(job: Job) -> FineTuner:
     for split, lengths in ((train_split, sizes), (held_out_split, held_out_sizes)):
         _refuse_too_long(split, lengths, facts["max_positions"])
     args = arguments(job)
-    plan = Plan(sizes, train_split.weights, settings, facts["max_positions"], args.world_size)
+    limit, pass_cost = facts["max_positions"], PASS_COST[args.device.type]
+    plan = Plan(sizes, train_split.weights, settings, limit, args.world_size, pass_cost)
     args.max_steps = len(plan)
 
     model = load_model(job.base, settings)
@@ -68,7 +72,7 @@ def assemble(job: Job) -> FineTuner:
     collator = Collator(facts["codebook_size"], _pad_id(job))
     reader, held_out_reader = (Reader(split, collator, states) for split in (train_split, held_out_split))
     updates = Updates(plan, reader, decoder, args.process_index)
-    held_out = HeldOut(held_out_split, held_out_sizes, settings, facts["max_positions"])
+    held_out = HeldOut(held_out_split, held_out_sizes, settings, limit, pass_cost)
     return FineTuner(job, model, args, updates, held_out, held_out_reader, _peak(args))
 
 
