@@ -7,6 +7,7 @@ are computed in the frequency domain, which needs a quarter of the multiplicatio
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from scipy.fft import next_fast_len
@@ -23,22 +24,23 @@ class Fcnf0(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(
-            block(1, 256, 481, pooled=True),
-            block(256, 32, 225, pooled=True),
-            block(32, 32, 97, pooled=True),
-            block(32, 128, 66),
-            block(128, 256, 35),
-            block(256, 512, 4),
+            layers_of(1, 256, 481, pooled=True),
+            layers_of(256, 32, 225, pooled=True),
+            layers_of(32, 32, 97, pooled=True),
+            layers_of(32, 128, 66),
+            layers_of(128, 256, 35),
+            layers_of(256, 512, 4),
             nn.Conv1d(512, BINS, 4),
         )
 
-    def forward(self, signal: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+    def logits(self, signal: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
         """Logits (B, 1440) of the frames that begin at `starts` (B,), even numbers, in a signal (N,).
 
         Frames overlap by nine tenths, so the first convolution and its pooling are computed once for the stretch of
         signal that the frames cover; from the first norm on, which sees one frame at a time, nothing can be shared.
         """
-        convolve, relu, pool, norm = self[0]
+        every: Any = list(self)
+        (convolve, relu, pool, norm), *blocks, last = every
         first = int(starts[0])
         stretch = signal[first + CUT : int(starts[-1]) + WINDOW - CUT + 1]
         shared = pool(relu(convolve(stretch[None, None])))[0]
@@ -49,9 +51,8 @@ class Fcnf0(nn.Sequential):
             within = torch.arange(norm.normalized_shape[1], device=offsets.device)
             frames = shared[:, (offsets[:, None] + within).to(shared.device)].transpose(0, 1)
         hidden = norm(frames.contiguous())
-        *blocks, last = list(self)[1:]
-        for layer in blocks:
-            hidden = layer(hidden)
+        for block in blocks:
+            hidden = block(hidden)
         return torch.nn.functional.linear(hidden.flatten(1), last.weight.flatten(1), last.bias)
 
 
@@ -86,7 +87,7 @@ class Convolution(nn.Conv1d):
         return self._spectra[size]
 
 
-def block(inputs: int, outputs: int, length: int, pooled: bool = False) -> nn.Sequential:
+def layers_of(inputs: int, outputs: int, length: int, pooled: bool = False) -> nn.Sequential:
     """Convolution, ReLU, halving where pooled, and layer norm over channels and time."""
     pool = (nn.MaxPool1d(2, 2),) if pooled else ()
     return nn.Sequential(Convolution(inputs, outputs), nn.ReLU(), *pool, nn.LayerNorm((outputs, length)))

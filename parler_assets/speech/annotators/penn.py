@@ -58,7 +58,7 @@ class Penn:
         signal = signal.to(self.device)
         for part in starts.split(FRAMES[self.device.type]):
             with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-                logits = self.network(signal, part)
+                logits = self.network.logits(signal, part)
             logits = logits.float()
             logits[:, HIGHEST_BIN:] = -torch.inf
             yield logits
