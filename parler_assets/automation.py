@@ -5,7 +5,6 @@ import json
 import dagster as dg
 
 from parler_assets.recipe import HubSource, Recipe
-from parler_assets.resources import Workspace
 
 
 def jobs(recipe: Recipe) -> list:
@@ -55,15 +54,15 @@ def hub_revisions(recipe: Recipe) -> dg.SensorDefinition | None:
         "as stale; it is rebuilt by you or by the schedule rebuild_what_changed.",
     )
     def hub_revisions(
-        context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.SensorEvaluationContext,
     ) -> dg.SensorResult | dg.SkipReason:
-        from parler_assets.speech.corpora.hub import current_revision
-
         known = json.loads(context.cursor or "{}")
-        found = {name: current_revision(source) for name, source in sources.items()}
+        found, silent = _commits(sources)
         moved = {name: sha for name, sha in found.items() if known.get(name) != sha}
+        for problem in silent:
+            context.log.warning(problem)
         if not moved:
-            return dg.SkipReason("no data set has a new commit")
+            return dg.SkipReason("; ".join(["no data set has a new commit", *silent]))
         events = [
             dg.AssetMaterialization(
                 [name, "hub_dataset"],
@@ -75,3 +74,17 @@ def hub_revisions(recipe: Recipe) -> dg.SensorDefinition | None:
         return dg.SensorResult(cursor=json.dumps(known | found), asset_events=events)
 
     return hub_revisions
+
+
+def _commits(sources: dict[str, HubSource]) -> tuple[dict[str, str], list[str]]:
+    """Corpus to its commit now, and why some have none: one that cannot be asked does not hide the others."""
+    from parler_assets.speech.corpora.hub import current_revision
+    from parler_assets.speech.corpora.source import SourceError
+
+    found, silent = {}, []
+    for name, source in sources.items():
+        try:
+            found[name] = current_revision(source)
+        except (SourceError, ConnectionError) as error:
+            silent.append(str(error))
+    return found, silent

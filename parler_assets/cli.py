@@ -30,7 +30,10 @@ def run(
     outcome = materialize(select, rebuild)
     if not outcome.success:
         _fail(outcome.explain())
-    _closing(home)
+    if select == "*":
+        _closing(home)
+    else:
+        typer.echo(f"Materialized {select}, run {outcome.run_id[:8]}")
 
 
 @app.command()

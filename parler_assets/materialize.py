@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 
 import dagster as dg
@@ -48,7 +49,9 @@ def materialize(select: str = "*", rebuild: bool = False) -> Outcome:
 
 
 def _keys(defs: dg.Definitions, select: str) -> set[dg.AssetKey]:
-    return set(dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return set(dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph()))
 
 
 def _reason(event: dg.DagsterEvent) -> str:

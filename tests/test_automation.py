@@ -1,6 +1,9 @@
 """Jobs, schedules and the sensor, on a simulated clock and without a daemon."""
 
+from __future__ import annotations
+
 import datetime
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from parler_assets import automation
 from parler_assets.definitions import definitions_of
 from parler_assets.recipe import load_recipe
+from tests.standin_hub import Repository, StandinHub, standin_hub
 
 EXPRESSO = load_recipe("expresso")
 
@@ -51,6 +55,51 @@ def test_schedules_ask_for_one_run(repository, name: str, stale_only: bool):
 
 def test_weekly_means_mondays(repository):
     assert repository.get_schedule_def("weekly_rebuild").cron_schedule == "0 2 * * 1"
+
+
+def commit(hub: StandinHub, repo: str, *messages: str) -> str:
+    repository = hub.repositories.setdefault(f"datasets/{repo}", Repository())
+    return [repository.commit(message) for message in messages][-1]
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Iterator[StandinHub]:
+    """A Hub with the data sets of the Expresso recipe, LibriTTS-R excepted."""
+    with standin_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        for repo in ("ylacombe/expresso", "reach-vb/jenny_tts_dataset"):
+            commit(hub, repo, "first")
+        yield hub
+
+
+def look(repository, cursor: str | None):
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
+        return repository.get_sensor_def("hub_revisions").evaluate_tick(context)
+
+
+def versions(result) -> dict[str, str]:
+    return {event.asset_key.to_user_string(): event.tags["dagster/data_version"] for event in result.asset_events}
+
+
+def test_the_sensor_reports_new_commits_and_nothing_twice(repository, hub: StandinHub):
+    first = look(repository, None)
+    assert set(versions(first)) == {"expresso/hub_dataset", "jenny/hub_dataset"}
+    assert look(repository, first.cursor).skip_message.startswith("no data set has a new commit")
+    sha = commit(hub, "ylacombe/expresso", "second")
+    assert versions(look(repository, first.cursor)) == {"expresso/hub_dataset": sha}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_data_set_that_cannot_be_asked_hides_no_other(repository, hub: StandinHub, status: int):
+    hub.fails = lambda method, path: status if "expresso" in path else None
+    found = look(repository, None)
+    assert set(versions(found)) == {"jenny/hub_dataset"}
+    hub.fails = lambda method, path: status
+    silent = look(repository, found.cursor)
+    assert "cannot ask the Hub for the commit of ylacombe/expresso" in silent.skip_message
+    hub.fails = lambda method, path: None
+    assert set(versions(look(repository, found.cursor))) == {"expresso/hub_dataset"}
 
 
 def test_a_recipe_without_hub_sources_has_no_sensor():
