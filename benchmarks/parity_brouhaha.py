@@ -4,8 +4,8 @@ Needs an environment of its own with torch, torchaudio and pyannote.audio==4.0.7
 
     PYTHONPATH=. python benchmarks/parity_brouhaha.py
 
-Brouhaha is pyannote's PyanNet with three heads; its package pins an old pyannote and adds the heads, the repeated tail and
-the binarised mean, which are written here from its description, independently of the package's own code.
+Brouhaha is pyannote's PyanNet with three heads; its package pins an old pyannote and adds the heads, the repeated tail
+and the binarised mean, which are written here from its description, independently of the package's own code.
 """
 
 from __future__ import annotations

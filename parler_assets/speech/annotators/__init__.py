@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from parler_assets.recipe import Annotation, digest
 from parler_assets.speech import shards
-from parler_assets.speech.annotators import classical, rate
+from parler_assets.speech.annotators import classical, rate, sinc
 from parler_assets.speech.annotators.pitch import AnnotatorError, Pitch, Praat
 from parler_assets.speech.annotators.room import Room
 from parler_assets.speech.annotators.squim import Quality
@@ -80,7 +80,10 @@ def annotate(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, 
     sounds = [clip.at(RATE) for clip in clips]
     unusable = [_why_unusable(clip) for clip in sounds]
     usable = [clip for clip, why in zip(sounds, unusable, strict=True) if why is None]
-    found = iter(zip(tools.pitch(usable), tools.room(usable), tools.quality(usable), strict=True))
+    filtered = usable
+    if settings.room != "classical" or settings.quality != "none":
+        filtered = [_by_sinc(clip) for clip, why in zip(clips, unusable, strict=True) if why is None]
+    found = iter(zip(tools.pitch(usable), tools.room(filtered), tools.quality(filtered), strict=True))
     nothing = (Pitch(None, None), Room(), Quality())
     rows = [
         _row(text, clip.seconds, settings, why, *(next(found) if why is None else nothing))
@@ -143,6 +146,11 @@ def _why_unusable(clip: Clip) -> str | None:
     if clip.seconds < SHORTEST:
         return f"too short to measure: {clip.seconds * 1000:.0f} ms"
     return "silent: nothing to measure" if np.ptp(clip.samples) < 2 * SILENCE else None
+
+
+def _by_sinc(clip: Clip) -> Clip:
+    """At 16 kHz by the filter that Brouhaha and SQUIM were fed through."""
+    return Clip(sinc.resample(clip.samples, clip.rate, RATE), RATE)
 
 
 def _row(

@@ -33,7 +33,7 @@ def _filters(down: int, up: int) -> tuple[torch.Tensor, int]:
     cutoff = min(down, up) * ROLLOFF
     reach = math.ceil(CROSSINGS * down / cutoff)
     offsets = torch.arange(-reach, reach + down, dtype=torch.float64) / down
-    phases = -torch.arange(up, dtype=torch.float32).to(torch.float64)[:, None] / up
+    phases = (-torch.arange(up) / up)[:, None]  # in single precision, as torchaudio has them
     time = ((phases + offsets) * cutoff).clamp(-CROSSINGS, CROSSINGS)
     window = torch.cos(time * math.pi / CROSSINGS / 2) ** 2
     return (torch.sinc(time) * window * (cutoff / down)).to(torch.float32)[:, None], reach
