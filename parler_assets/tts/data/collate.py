@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
 
 from parler_assets.tts.data.store import Split
 
@@ -41,20 +42,17 @@ class Collator:
 def delayed_labels(clips: Sequence[np.ndarray], codebook_size: int) -> np.ndarray:
     """Labels (B, L, K) int64 of clips (T, K), L = longest T + K, padded with -100.
 
-    Codebook k is k start ids, then the clip's codes, then end ids: the published delay pattern. All codebooks of all
-    clips are laid out with K slice assignments, not clip by clip.
+    Codebook k is k start ids, then the clip's codes, then end ids: the published delay pattern. It is read off a clip
+    laid out between K rows of start ids and K of end ids by a slanted view, in which column k lies k rows further up.
     """
-    K = clips[0].shape[1]
-    lengths = np.array([len(clip) for clip in clips])
-    longest = int(lengths.max())
-    frames = np.full((len(clips), longest, K), codebook_size, np.int64)
-    for row, clip in enumerate(clips):
-        frames[row, : len(clip)] = clip
-    labels = np.full((len(clips), longest + K, K), codebook_size, np.int64)
-    for k in range(K):
-        labels[:, :k, k] = codebook_size + 1
-        labels[:, k : k + longest, k] = frames[:, :, k]
-    labels[np.arange(longest + K) >= (lengths + K)[:, None]] = IGNORED
+    K, longest = clips[0].shape[1], max(len(clip) for clip in clips)
+    labels = np.full((len(clips), longest + K, K), IGNORED, np.int64)
+    laid = np.full((longest + 2 * K, K), codebook_size + 1, np.uint16)
+    below, beside = laid.strides
+    for row, clip in zip(labels, clips, strict=True):
+        T = len(clip)
+        laid[K : K + T], laid[K + T : 2 * K + T] = clip, codebook_size
+        row[: T + K] = as_strided(laid[K:], (T + K, K), (below, beside - below))
     return labels
 
 
