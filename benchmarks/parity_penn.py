@@ -8,7 +8,6 @@ this repository on PYTHONPATH:
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,9 +18,7 @@ import torch
 from parler_assets.speech.annotators import fcnf0
 from parler_assets.speech.annotators.penn import Penn
 from parler_assets.speech.audio import Clip
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from golden_weights import fill, sound
+from tests.golden_weights import fill, sound
 
 TARGET = Path(__file__).parents[1] / "tests" / "golden" / "penn.npz"
 SECONDS = (0.0625, 0.5, 1.2345)

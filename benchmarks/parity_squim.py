@@ -8,7 +8,6 @@ Needs an environment of its own with torch and torchaudio, and this repository o
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,9 +20,7 @@ from parler_assets.speech.annotators import sinc
 from parler_assets.speech.annotators.squim import Squim
 from parler_assets.speech.annotators.squim_network import SquimNetwork
 from parler_assets.speech.audio import Clip
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from golden_weights import fill, sound
+from tests.golden_weights import fill, sound
 
 TARGET = Path(__file__).parents[1] / "tests" / "golden" / "squim.npz"
 SECONDS = (0.1, 1.0, 1.0, 2.345, 16.0)
