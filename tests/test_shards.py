@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -181,3 +186,52 @@ class _nothing:
 
     def __exit__(self, *error):
         return False
+
+
+def _build_slowly(folder: Path, results) -> None:
+    def make(index: int) -> shards.Part:
+        time.sleep(0.1)
+        return shards.Part(pa.table({"id": [f"{os.getpid()}-{index}"]}))
+
+    results.put(shards.build(folder, "same", 5, make).reused)
+
+
+def test_of_two_processes_at_once_one_builds_and_the_other_finds_it(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    workers = [context.Process(target=_build_slowly, args=(tmp_path, results)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert sorted([results.get(), results.get()]) == [False, True]
+    makers = {name.split("-")[0] for name in shards.read(tmp_path)["id"].to_pylist()}
+    assert len(makers) == 1
+
+
+def _build_on_a_full_disk(folder: Path, results) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    noise = np.random.default_rng(0).bytes
+
+    def make(index: int) -> shards.Part:
+        return shards.Part(pa.table({"id": [str(index)], "audio": [noise(5_000 if index < 2 else 50_000)]}))
+
+    try:
+        shards.build(folder, "new", 3, make)
+    except OSError as error:
+        results.put(str(error))
+
+
+def test_a_full_disk_leaves_the_old_output_readable_and_no_half_file(tmp_path):
+    shards.build(tmp_path, "old", 1, lambda _: shards.Part(pa.table({"id": ["kept"]})))
+    context = multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    worker = context.Process(target=_build_on_a_full_disk, args=(tmp_path, results))
+    worker.start()
+    worker.join(120)
+    assert "too large" in results.get()
+    assert shards.read(tmp_path)["id"].to_pylist() == ["kept"]
+    assert not list(tmp_path.glob(".*.tmp"))
+    made = []
+    shards.build(tmp_path, "new", 3, lambda i: made.append(i) or shards.Part(pa.table({"id": [str(i)]})))
+    assert made == [2]

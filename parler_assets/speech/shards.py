@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -116,21 +121,40 @@ def build(
         rebuild: forget a finished output of the same fingerprint first.
     """
     started = time.perf_counter()
-    folder.mkdir(parents=True, exist_ok=True)
-    if rebuild:
-        _forget(folder, fingerprint)
-    finished = _finished(folder, fingerprint)
-    if finished:
-        return StageResult(folder, finished, reused=True, seconds=time.perf_counter() - started)
-    shards, aside = [], []
-    for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
-        shard, kept_out = _shard(folder, fingerprint, index, make)
-        shards.append(shard)
-        aside.extend(kept_out)
-    manifest = Manifest(fingerprint, tuple(shards), tuple(aside), facts() if facts else {})
-    write_json(folder / MANIFEST, asdict(manifest))
-    _sweep(folder, manifest)
+    with alone(folder):
+        if rebuild:
+            _forget(folder, fingerprint)
+        manifest = _finished(folder, fingerprint)
+        if manifest:
+            return StageResult(folder, manifest, reused=True, seconds=time.perf_counter() - started)
+        shards, aside = [], []
+        for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
+            shard, kept_out = _shard(folder, fingerprint, index, make)
+            shards.append(shard)
+            aside.extend(kept_out)
+        manifest = Manifest(fingerprint, tuple(shards), tuple(aside), facts() if facts else {})
+        write_json(folder / MANIFEST, asdict(manifest))
+        _sweep(folder, manifest)
     return StageResult(folder, manifest, reused=False, seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from building the same folder: they wait, and then find it finished.
+
+    The operating system gives the lock back however its holder ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("%s: another process is building it; waiting for that to finish", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def build_shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Part]) -> None:

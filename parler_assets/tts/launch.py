@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parler_assets.recipe import Training
+from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.train import FAILURE
 from parler_assets.tts.training import metrics
@@ -82,19 +83,20 @@ def run_training(
         TrainingFailed: the process ended without a checkpoint; what can be resumed is kept.
     """
     job = Job.create(training_set, base, folder, settings, device)
-    record = None if rebuild else _finished(job)
-    if record:
-        return _result(job, record, reused=True)
-    refuse_unfit(job)
-    _prepare(job, rebuild)
-    report = _careful(on_metrics or (lambda line: None))
-    with _process(job) as process:
-        for line in _follow(job.metrics, process):
-            report(line)
-    record = _finished(job)
-    if record is None:
-        raise _failure(job, process.returncode)
-    return _result(job, record, reused=False)
+    with shards.alone(job.folder):
+        record = None if rebuild else _finished(job)
+        if record:
+            return _result(job, record, reused=True)
+        refuse_unfit(job)
+        _prepare(job, rebuild)
+        report = _careful(on_metrics or (lambda line: None))
+        with _process(job) as process:
+            for line in _follow(job.metrics, process):
+                report(line)
+        record = _finished(job)
+        if record is None:
+            raise _failure(job, process.returncode)
+        return _result(job, record, reused=False)
 
 
 def _finished(job: Job) -> dict | None:
