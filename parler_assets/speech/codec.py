@@ -93,13 +93,13 @@ class Codec:
     def encode(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (K, T) uint16 of mono samples (N,) at `sampling_rate`, each as if it were encoded alone."""
         frames = [self.frames(len(sound)) for sound in sounds]
-        batch = self._parameter().new_zeros(len(sounds), 1, max(frames, default=0) * self.hop)
-        for row, sound, count in zip(batch, sounds, frames, strict=True):
-            kept = torch.from_numpy(np.ascontiguousarray(sound[: count * self.hop], dtype=np.float32))
-            row[0, : len(kept)] = kept
-        if not batch.numel():
+        lengths = [count * self.hop if self.pads else len(sound) for count, sound in zip(frames, sounds, strict=True)]
+        if not sum(frames):
             return [np.zeros((self.codebooks, 0), np.uint16) for _ in sounds]
-        with _alone(self.network.encoder, frames):
+        batch = self._parameter().new_zeros(len(sounds), 1, max(lengths))
+        for row, sound in zip(batch, sounds, strict=True):
+            row[0, : len(sound)] = torch.from_numpy(np.ascontiguousarray(sound, dtype=np.float32))
+        with _alone(self.network.encoder, lengths):
             codes = self.network.encode(batch).audio_codes
         found = codes.cpu().numpy().astype(np.uint16)
         return [code[:, :count] for code, count in zip(found, frames, strict=True)]
@@ -128,21 +128,23 @@ class Codec:
 
 
 @contextmanager
-def _alone(part: nn.Module, frames: Sequence[int]) -> Iterator[None]:
-    """Within, every convolution of `part` sees zeros beyond a sample's own frames, exactly as if it were alone.
+def _alone(part: nn.Module, lengths: Sequence[int]) -> Iterator[None]:
+    """Within, every convolution of `part` sees zeros beyond a sample's own length, exactly as if it were alone.
 
-    Padding the input would not do: biases turn it into sound that convolutions reach back for.
+    Padding the input would not do: biases turn it into sound that convolutions reach back for. `lengths` are those of
+    the input; they change with every stride.
     """
-    longest = max(frames)
-    if all(count == longest for count in frames):
+    if len(set(lengths)) == 1:
         yield
         return
+    ends = torch.tensor(lengths)
 
-    def silence(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def silence(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        nonlocal ends
         (x,) = inputs
-        steps = x.shape[-1] // longest if x.shape[-1] >= longest else 1
-        ends = torch.tensor(frames, device=x.device)[:, None, None] * steps
-        return (x * (torch.arange(x.shape[-1], device=x.device) < ends),)
+        silent = torch.arange(x.shape[-1]) >= ends[:, None, None]
+        ends = _length_after(cast(nn.Conv1d | nn.ConvTranspose1d, module), ends)
+        return (x.masked_fill(silent.to(x.device), 0),)
 
     convolutions = [m for m in part.modules() if isinstance(m, nn.Conv1d | nn.ConvTranspose1d) and m.kernel_size[0] > 1]
     handles = [module.register_forward_pre_hook(silence) for module in convolutions]
@@ -151,3 +153,12 @@ def _alone(part: nn.Module, frames: Sequence[int]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _length_after(module: nn.Conv1d | nn.ConvTranspose1d, length: Tensor) -> Tensor:
+    """How long a convolution makes inputs of these lengths (torch's documented formulas)."""
+    (kernel,), (stride,), (dilation,) = module.kernel_size, module.stride, module.dilation
+    padding, span = int(module.padding[0]), dilation * (kernel - 1)
+    if isinstance(module, nn.ConvTranspose1d):
+        return (length - 1) * stride - 2 * padding + span + module.output_padding[0] + 1
+    return (length + 2 * padding - span - 1) // stride + 1
