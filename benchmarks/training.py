@@ -1,0 +1,221 @@
+"""Fine-tuning beside parler-tts 0.2.3: the same weights, the same clips, one CPU thread, by CPU seconds.
+
+    pip install parler-tts==0.2.3 transformers==4.46.1 datasets accelerate   (in an environment of its own)
+    python benchmarks/training.py --reference /path/of/its/python
+
+An update is 16 clips of 2 to 15 s, log-normal around 6 s. The reference pads them to one batch; this project trains on
+the very same clips, cut as `Plan` cuts them. `sorted` gives the reference the same clips in batches of similar length
+instead (its group_by_length over 64 clips), the best it can do. Runs alternate; the least CPU time of each counts.
+Without --reference only this project is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+CODEBOOKS, SIZE, BATCH, UPDATES = 9, 1024, 16, 4
+FRAMES_A_SECOND = 44100 / 512
+STEPS = ("eager-checkpointing", "eager", "sdpa")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", help="python of the environment with parler-tts")
+    parser.add_argument("--rounds", type=int, default=2, help="how often every side runs; the least time counts")
+    parser.add_argument("--own", nargs=2, metavar=("FOLDER", "WHAT"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.own:
+        print(json.dumps(OWN[given.own[1]](Path(given.own[0]))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), given.reference, given.rounds)
+
+
+def measure(folder: Path, reference: str | None, rounds: int) -> None:
+    prepare(folder)
+    frames = json.loads((folder / "frames.json").read_text())
+    sides = [("this project", lambda: own(folder, "steps"))]
+    if reference:
+        compare_losses(folder, reference)
+        for variant in STEPS:
+            sides.append((variant, lambda v=variant: other(reference, folder, v)))
+        sides.append(("sdpa, sorted", lambda: other(reference, folder / "sorted", "sdpa")))
+    least: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, run in sides:
+            seconds = sum(run()["cpu_seconds"])
+            least[name] = min(least.get(name, float("inf")), seconds)
+    print(f"\n| one update of {BATCH} clips | real frames per CPU second | times |\n| --- | --- | --- |")
+    for name, seconds in least.items():
+        print(f"| {name} | {sum(frames) / seconds:.0f} | {seconds / least['this project']:.2f} |")
+    data = {"this project": own(folder, "data")["clips_per_second"]}
+    if reference:
+        data["parler-tts"] = other(reference, folder, "data")["clips_per_second"]
+    print("\n| read and collate | clips per CPU second |\n| --- | --- |")
+    for name, speed in data.items():
+        print(f"| {name} | {speed:.0f} |")
+
+
+def compare_losses(folder: Path, reference: str) -> None:
+    """Equal maths first: summed losses by codebook and the norm of the gradient, dropout off."""
+    mine, theirs = own(folder, "equal"), other(reference, folder, "equal")
+    worst = max(abs(a - b) / b for a, b in zip(mine["loss"], theirs["loss"], strict=True))
+    gradient = abs(mine["gradient"] - theirs["gradient"]) / theirs["gradient"]
+    print(f"equal maths: a codebook's loss differs by {worst:.1e} at most, the gradient's norm by {gradient:.1e}")
+
+
+def own(folder: Path, what: str) -> dict:
+    return run([sys.executable, __file__, "--own", str(folder), what])
+
+
+def other(python: str, folder: Path, what: str) -> dict:
+    # -P: the folder of this script has a `training` of its own
+    return run([python, "-P", str(Path(__file__).with_name("training_reference.py")), str(folder), what])
+
+
+def run(command: list[str]) -> dict:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# --------------------------------------------------------------------------------------------------------------- inputs
+
+
+def settings():
+    from parler_assets.recipe import Training
+
+    return Training(
+        batch_size=BATCH, effective_batch_size=BATCH, max_steps=UPDATES + 1, min_seconds=1, precision="float32",
+        evaluate_every=10**6, save_every=10**6, log_every=10**6,
+    )  # fmt: skip
+
+
+def prepare(folder: Path) -> None:
+    """A base of 11 M trained weights, a training set, and the same clips for the reference."""
+    from lanes import write_lane
+    from tiny_checkpoint import write_tiny_checkpoint
+
+    from parler_assets.tts.data import TRAIN, build_training_set, open_split
+    from parler_assets.tts.data.plan import Plan
+    from parler_assets.tts.training.batches import lengths_of
+
+    base = write_tiny_checkpoint(
+        folder / "base", codebooks=CODEBOOKS, codebook_size=SIZE, width=256, rope=False, num_hidden_layers=6,
+        ffn_dim=1024, max_position_embeddings=2048, text_width=192, vocab_size=1088, use_fused_lm_heads=False,
+        ratios=(2, 4, 8, 8), sampling_rate=44100, dropout=0.1,
+    )  # fmt: skip
+    generator = np.random.default_rng(0)
+    seconds = np.exp(generator.normal(np.log(6), 0.5, 400))
+    seconds = seconds[(seconds > 2) & (seconds < 15)][: BATCH * UPDATES + 8]
+    rows = [
+        {
+            "id": f"clip-{i:03d}",
+            "text": " ".join(generator.choice(["the", "rain", "falls", "slowly", "on", "glass"], int(2.5 * s)))
+            + f" {i}",
+            "speaker": "Jerry",
+            "style": "happy",
+            "duration": float(s),
+            "frames": int(s * FRAMES_A_SECOND),
+            "description": f"Jerry speaks in a {'happy' if i % 2 else 'sad'} voice, clearly and slowly, no. {i % 30}",
+        }
+        for i, s in enumerate(seconds)
+    ]
+    lane = write_lane(folder, rows, codebooks=CODEBOOKS, codebook_size=SIZE, held_out=0.05)
+    split = open_split(build_training_set([lane], base, folder / "set", settings()).folder, TRAIN)
+    plan = Plan(lengths_of(split, CODEBOOKS), split.weights, settings())
+    updates = [plan[index].rows for index in range(UPDATES)]
+    by_length = sorted((row for update in updates for row in update), key=lambda row: split.frames[row])
+    write_reference(folder, split, updates)
+    (folder / "sorted").mkdir()
+    (folder / "sorted" / "base").symlink_to(base)
+    write_reference(folder / "sorted", split, [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)])
+    (folder / "frames.json").write_text(json.dumps([int(split.frames[row]) for row in by_length]))
+
+
+def write_reference(folder: Path, split, updates: list[list[int]]) -> None:
+    everything = range(len(split))
+    parts = {
+        "codes": [split.clip(row) for row in everything],
+        "prompts": split.prompts,
+        "descriptions": split.descriptions,
+    }
+    arrays = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+    lengths = {f"{name}_lengths": [len(piece) for piece in pieces] for name, pieces in parts.items()}
+    np.savez(folder / "clips.npz", **arrays, **lengths)
+    (folder / "updates.json").write_text(json.dumps(updates))
+
+
+# ------------------------------------------------------------------------------------------------------------- own side
+
+
+def assembled(folder: Path):
+    import torch
+
+    from parler_assets.tts.training.job import Job
+    from parler_assets.tts.training.process import assemble
+
+    torch.set_num_threads(1)
+    job = Job.create(folder / "set", folder / "base", folder / "run", settings(), "cpu")
+    job.folder.mkdir(exist_ok=True)
+    return assemble(job)
+
+
+def time_steps(folder: Path) -> dict:
+    """CPU seconds between the ends of updates of a real training: reading, forward, backward, clipping, optimiser."""
+    from transformers import TrainerCallback
+
+    ends: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_train_begin(self, *_, **__):
+            ends.append(time.process_time())
+
+        def on_step_end(self, *_, **__):
+            ends.append(time.process_time())
+
+    trainer = assembled(folder)
+    trainer.add_callback(Clock())
+    trainer.train()
+    return {"cpu_seconds": np.diff(ends)[:UPDATES].tolist()}
+
+
+def losses(folder: Path) -> dict:
+    import torch
+
+    trainer = assembled(folder)
+    model = trainer.network.eval()
+    summed = sum(trainer.losses(model, batch) for batch in trainer.updates[0]["batches"])
+    summed.mean().backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9)
+    return {"loss": summed.tolist(), "gradient": float(norm)}
+
+
+def time_data(folder: Path) -> dict:
+    """The reference's batches, clip for clip, so that both build the same tensors."""
+    updates, read = json.loads((folder / "updates.json").read_text()), assembled(folder).updates.reader
+    started, count = time.process_time(), 0
+    for _ in range(100):
+        for rows in updates:
+            read(rows)
+            count += len(rows)
+    return {"clips_per_second": count / (time.process_time() - started)}
+
+
+OWN = {"steps": time_steps, "equal": losses, "data": time_data}
+
+if __name__ == "__main__":
+    main()
