@@ -8,15 +8,36 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 FIND_TAGS = ("dagster.root_run_id", "dagster.asset")
+
+
+class TrackingError(RuntimeError):
+    """MLflow did not take a record; the message says where and what to do. What was computed is kept."""
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn MLflow's errors into a `TrackingError`: a locked file, a server that is gone, a refused value."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError, Timeout) as error:
+        reason = "another process holds it locked" if "locked" in str(error) else str(error).splitlines()[0][:300]
+        message = (
+            f"MLflow ({uri}) could not be written: {reason}. Nothing that was computed is lost: "
+            "materialize this asset again, and it is recorded then"
+        )
+        raise TrackingError(_without_password(message)) from None
 
 
 class Store:
@@ -71,7 +92,8 @@ class Run:
     @property
     def id(self) -> str:
         if self._id is None:
-            self._id = self._find_or_create()
+            with explained(self.store.uri):
+                self._id = self._find_or_create()
             if self.describe:
                 self.describe(self)
         return self._id
@@ -104,15 +126,17 @@ class Run:
 
     def _end(self, status: str) -> None:
         if self._id:
-            self.store.client.set_terminated(self._id, status)
+            with explained(self.store.uri):
+                self.store.client.set_terminated(self._id, status)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record settings. MLflow refuses a changed value: those of an earlier attempt are left as they are."""
         from mlflow.entities import Param
 
-        known = self.store.client.get_run(self.id).data.params
-        new = [Param(key, str(value)) for key, value in flat(values).items() if key not in known]
-        self.store.client.log_batch(self.id, params=new)
+        with explained(self.store.uri):
+            known = self.store.client.get_run(self.id).data.params
+            new = [Param(key, str(value)) for key, value in flat(values).items() if key not in known]
+            self.store.client.log_batch(self.id, params=new)
 
     def metrics(self, values: Mapping[str, Any], step: int = 0) -> None:
         """Record the numbers among `values` at `step`; what is not a finite number is left out."""
@@ -122,7 +146,8 @@ class Run:
 
         now = int(time.time() * 1000)
         numbers = {key: value for key, value in flat(values).items() if _finite(value)}
-        self.store.client.log_batch(self.id, [Metric(key, float(v), now, step) for key, v in numbers.items()])
+        with explained(self.store.uri):
+            self.store.client.log_batch(self.id, [Metric(key, float(v), now, step) for key, v in numbers.items()])
 
     def input(self, name: str, source: Path, version: str, context: str) -> None:
         """Record a data set that this run read; its digest is our data version."""
@@ -130,12 +155,18 @@ class Run:
 
         dataset = Dataset(name, version, source_type="local", source=json.dumps({"uri": str(source)}))
         tag = InputTag("mlflow.data.context", context)
-        self.store.client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+        with explained(self.store.uri):
+            self.store.client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or a folder's files, into the run."""
         upload = self.store.client.log_artifacts if path.is_dir() else self.store.client.log_artifact
-        upload(self.id, str(path), folder)
+        with explained(self.store.uri):
+            upload(self.id, str(path), folder)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

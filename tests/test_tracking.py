@@ -1,6 +1,7 @@
 """The MLflow record, on real SQLite stores."""
 
 import multiprocessing
+import sqlite3
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from parler_assets.resources import Tracking, Workspace
-from parler_assets.tracking import Run, Store, flat
+from parler_assets.tracking import Run, Store, TrackingError, flat
 
 
 def store(folder: Path) -> Store:
@@ -77,6 +78,30 @@ def test_settings_and_inputs_are_there_before_the_first_metric(shared: Store):
         run.metrics({"loss": 4.0})
         seen.append(shared.client.get_run(run.id).data.params)
     assert seen == [{"seed": "456"}]
+
+
+def test_a_locked_database_says_so_and_the_next_attempt_is_recorded(tmp_path: Path, monkeypatch):
+    kept = store(tmp_path)
+    with Run(kept, "x", tags("before")).recording() as run:
+        run.metrics({"value": 1})
+    monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+    holder = sqlite3.connect(tmp_path / "mlflow.db")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(TrackingError, match=r"locked.*materialize this asset again"):
+        Run(store(tmp_path), "x", tags("locked")).id  # noqa: B018
+    holder.rollback()
+    holder.close()
+    with Run(store(tmp_path), "x", tags("locked")).recording() as run:
+        run.metrics({"value": 2})
+    assert kept.client.get_run(run.id).data.metrics == {"value": 2}
+
+
+def test_a_server_that_is_gone_is_named_without_its_password(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    gone = Store("http://user:canary@127.0.0.1:9", "sample", tmp_path)
+    with pytest.raises(TrackingError, match=r"MLflow \(http://127.0.0.1:9\)") as error:
+        Run(gone, "x", tags()).id  # noqa: B018
+    assert "canary" not in str(error.value)
 
 
 def test_nested_settings_become_dotted_names():
