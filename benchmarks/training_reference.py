@@ -38,7 +38,7 @@ def labels(codes: np.ndarray) -> np.ndarray:
     """(K, T + K): k starts, the codes of codebook k, ends."""
     _, K = codes.shape
     rows = [np.concatenate([[1025] * k, codes[:, k], [1024] * (K - k)]) for k in range(K)]
-    return np.stack(rows)
+    return np.stack(rows).astype(np.int16)
 
 
 def load(folder: Path, variant: str):
