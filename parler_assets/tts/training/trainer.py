@@ -164,7 +164,7 @@ class FineTuner(Trainer):
             lr=settings.learning_rate,
             betas=(settings.adam_beta1, settings.adam_beta2),
             weight_decay=settings.weight_decay,
-            fused=self.args.device.type == "cuda",
+            fused=True,
         )
         return self.optimizer
 
