@@ -196,6 +196,20 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(place, trained, mo
     assert not list(job.folder.rglob(".*"))
 
 
+def test_averages_of_several_updates_survive_a_kill_too(place):
+    chosen = {"max_steps": 7, "log_every": 4, "save_every": 3}
+    whole, job = place.train("averaged", **chosen), place.job("averaged, killed", settings(**chosen))
+
+    def work():
+        kill_at(FineTuner, "training_step", lambda call: call == 6)
+        train(job)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    train(job)
+    assert measured(job) == measured(whole)
+    assert [line["step"] for line in measured(job) if "loss" in line] == [3, 4, 6, 7]
+
+
 def test_a_resumed_training_forgets_half_a_line_of_metrics(tmp_path):
     path = tmp_path / "metrics.jsonl"
     for step in (1, 2, 3):

@@ -79,7 +79,7 @@ class FineTuner(Trainer):
         held_out_reader: Reader,
         peak: float | None = None,
     ) -> None:
-        super().__init__(model, args, train_dataset=updates, eval_dataset=held_out.batches, callbacks=[AtTheEnd()])
+        super().__init__(model, args, train_dataset=updates, eval_dataset=held_out.batches, callbacks=[Moments()])
         self.network, self.job, self.settings, self.updates = model, job, job.settings, updates
         self.held_out, self.held_out_reader = held_out, held_out_reader
         self.meter = Meter(peak)
@@ -270,12 +270,13 @@ class FineTuner(Trainer):
         """Nothing: every update seeds itself."""
 
 
-class AtTheEnd(TrainerCallback):
-    """The last update is logged, evaluated and saved, whatever the intervals."""
+class Moments(TrainerCallback):
+    """The last update is evaluated and saved. What is saved is logged, so that averages start anew at a checkpoint."""
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step >= state.max_steps:
-            control.should_log = control.should_evaluate = control.should_save = True
+            control.should_evaluate = control.should_save = True
+        control.should_log = control.should_log or control.should_save
 
 
 def codebook_weights(settings: Training, codebooks: int) -> torch.Tensor:
