@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from parler_assets.recipe import Annotation, digest
 from parler_assets.speech import shards
-from parler_assets.speech.annotators import classical, rate, sinc
+from parler_assets.speech.annotators import classical, rate
 from parler_assets.speech.annotators.pitch import AnnotatorError, Pitch, Praat
+from parler_assets.speech.annotators.quality import Quality
 from parler_assets.speech.annotators.room import Room
-from parler_assets.speech.annotators.squim import Quality
 from parler_assets.speech.audio import AudioError, Clip, decode
 from parler_assets.speech.shards import Part, SetAside, StageResult
 
@@ -150,6 +150,8 @@ def _why_unusable(clip: Clip) -> str | None:
 
 def _by_sinc(clip: Clip) -> Clip:
     """At 16 kHz by the filter that Brouhaha and SQUIM were fed through."""
+    from parler_assets.speech.annotators import sinc
+
     return Clip(sinc.resample(clip.samples, clip.rate, RATE), RATE)
 
 

@@ -7,29 +7,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from parler_assets.speech.annotators import weights
+from parler_assets.speech.annotators.quality import Quality
 from parler_assets.speech.audio import Clip
 
 RATE = 16000
 LONGEST = 15 * RATE  # samples, as in DataSpeech
 
 
-@dataclass(frozen=True)
-class Quality:
-    """STOI (0 to 1), PESQ (1 to 4.64), SI-SDR (dB); None where not measured."""
-
-    stoi: float | None = None
-    pesq: float | None = None
-    si_sdr: float | None = None
-    reason: str | None = None
-
-
-def quality(row: np.ndarray) -> Quality:
+def as_quality(row: np.ndarray) -> Quality:
     """Scores (3,) in the order of the network's branches."""
     stoi, pesq, si_sdr = row.tolist()
     return Quality(stoi, pesq, si_sdr)
@@ -55,7 +45,7 @@ class Squim:
             for start in range(0, len(members), size):
                 batch = members[start : start + size]
                 scores = self._scores(np.stack([clips[index].samples[:length] for index in batch]))
-                found |= {index: quality(row) for index, row in zip(batch, scores, strict=True)}
+                found |= {index: as_quality(row) for index, row in zip(batch, scores, strict=True)}
         return [found[index] for index in range(len(clips))]
 
     @torch.inference_mode()
