@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from trainings import Place, measured, settings
+from trainings import Place, measured, one_thread, settings
 
 from parler_assets.tts import launch
 from parler_assets.tts.launch import run_training
 from parler_assets.tts.training import metrics
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused
+
+__all__ = ["one_thread"]
 
 # A training that is only its processes: writes two lines of metrics, then waits with a child of its own.
 STAND_IN = """

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from trainings import CODEBOOKS, Place, in_a_child, measured, settings
+from trainings import CODEBOOKS, Place, in_a_child, measured, one_thread, settings
 
 from parler_assets.recipe import Lora
 from parler_assets.tts import ParlerTTSForConditionalGeneration
@@ -22,6 +22,9 @@ from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused,
 from parler_assets.tts.training.process import assemble, train
 from parler_assets.tts.training.text import TextStates
 from parler_assets.tts.training.trainer import FineTuner
+
+
+__all__ = ["one_thread"]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from lanes import SPEAKERS, clip_rows, write_lane
 from tiny_checkpoint import write_tiny_checkpoint
 
@@ -79,6 +81,18 @@ class Place:
 def measured(job: Job) -> list[dict]:
     """All metrics but those of time."""
     return [{k: v for k, v in line.items() if k not in TIMES} for line in metrics.read_lines(job.metrics)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sums in one order, here and in processes started from here; a forked process could not use more threads anyway."""
+    before, environment = torch.get_num_threads(), dict(os.environ)
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    yield
+    torch.set_num_threads(before)
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def in_a_child(work: Callable[[], None]) -> int:

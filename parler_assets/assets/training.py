@@ -8,7 +8,7 @@ import dagster as dg
 
 from parler_assets.assets.checks import training_checks
 from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import curves, rows_table, stage_metadata
+from parler_assets.metadata import curves, stage_metadata
 from parler_assets.recipe import Corpus, PublishedDescriptions, Recipe, digest
 from parler_assets.resources import Accelerator, Tracking, Workspace
 from parler_assets.tracking import Run
@@ -16,6 +16,7 @@ from parler_assets.tracking import Run
 OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
 OBSERVE_EVERY = 3.0
+OBSERVED = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm", "frames_per_second", "seconds_left")
 # Settings that decide which clips are trained on; the others belong to the checkpoint alone.
 FILTERS = {"min_seconds", "max_seconds", "max_text_length", "max_description_length", "min_hours"}
 
@@ -153,14 +154,15 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
 
 def live(context: dg.AssetExecutionContext, record: Callable[[dict, int], None]) -> Callable[[dict], None]:
     """What training calls with every line of metrics: all go to MLflow, one every few seconds to the asset's page."""
-    seen = {"at": float("-inf")}
+    shown_at, latest = float("-inf"), {}
 
     def report(metrics: dict) -> None:
-        numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
-        record(numbers, int(metrics.get("step", 0)))
-        if time.monotonic() - seen["at"] >= OBSERVE_EVERY or "eval_loss" in metrics:
-            seen["at"] = time.monotonic()
-            context.log_event(dg.AssetObservation(context.asset_key, metadata=numbers))
+        nonlocal shown_at
+        record(metrics, int(metrics.get("step", 0)))
+        latest.update({key: metrics[key] for key in OBSERVED if key in metrics})
+        if time.monotonic() - shown_at >= OBSERVE_EVERY or "eval_loss" in metrics:
+            shown_at = time.monotonic()
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=dict(latest)))
 
     return report
 
@@ -171,14 +173,15 @@ def training_metadata(result) -> dict[str, Any]:
         name: [(row["step"], row[key]) for row in result.metrics if key in row]
         for name, key in (("training", "loss"), ("held out", "eval_loss"))
     }
-    last = {name: points[-1][1] for name, points in series.items() if points}
-    return {
+    metadata = {
         "checkpoint": dg.MetadataValue.path(str(result.checkpoint)),
         "reused": result.reused,
+        "seconds": round(result.seconds, 1),
+        "updates": result.updates,
+        "chosen_update": result.chosen_update,
         "loss_curve": curves({name: points for name, points in series.items() if points}, "update", "loss"),
-        "last_values": rows_table([{"loss": name, "value": value} for name, value in last.items()]),
-        **{f"{name.replace(' ', '_')}_loss": float(value) for name, value in last.items()},
     }
+    return metadata if result.held_out_loss is None else metadata | {"held_out_loss": float(result.held_out_loss)}
 
 
 def licence(corpus: Corpus) -> str | None:
