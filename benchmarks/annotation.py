@@ -1,0 +1,179 @@
+"""Annotation against DataSpeech's way of doing it: seconds of CPU, memory, and what the fast mode costs in labels.
+
+    python benchmarks/annotation.py speed      needs penn, torchaudio and pyannote.audio beside torch (see parity_*.py)
+    python benchmarks/annotation.py memory     a corpus of 100,000 rows made of a few small clips, classical annotators
+    python benchmarks/annotation.py fast       labels that flip between Brouhaha's exact and fast mode
+
+`speed` runs the same clips with the same random weights through both ways in one process. DataSpeech's way: each clip
+is decoded three times and goes alone through penn, through pyannote's sliding inference (batches of 32 chunks, the
+tail by itself) and through g2p's look-up. Ours: decoded once, frames and chunks of all clips batched. Times are CPU
+seconds of the process; results depend on nothing but the machine. Add --seconds and --clips for other corpora,
+--threads for more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from parler_assets.recipe import Annotation, Binning
+from parler_assets.speech import shards
+from parler_assets.speech.annotators import annotate, brouhaha_network, fcnf0, tag_corpus
+from parler_assets.speech.audio import decode, encode
+from parler_assets.speech.bins import bin_table
+from parler_assets.speech.edges import edges_and_labels
+from parler_assets.speech.shards import Part
+from tests.golden_weights import fill, sound
+
+TEXT = "Why do you make me do these examples? They are so generic."
+
+
+def write_weights(folder: Path) -> None:
+    """Random weights in the published layouts."""
+    torch.save({"model": fill(fcnf0.Fcnf0(), 7).state_dict()}, folder / "fcnf0++.pt")
+    network = fill(brouhaha_network.BrouhahaNetwork(), 8, {"classifier.linears.vad.weight": -27.0})
+    torch.save({"state_dict": network.state_dict()}, folder / "best.ckpt")
+    os.environ["PARLER_WEIGHTS"] = str(folder)
+
+
+def clips(count: int, seconds: float) -> list[bytes]:
+    """Files of 48 kHz whose lengths spread around `seconds` as a read corpus's do."""
+    lengths = np.random.default_rng(0).gamma(6, seconds / 6, count).clip(1.0, 30.0)
+    return [encode(sound(length, 48000, seed=index), 48000) for index, length in enumerate(lengths)]
+
+
+def timed(work: Callable[[], object]) -> float:
+    """CPU seconds of one call."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+# --------------------------------------------------------------------------------------------------------------- speed
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_weights(Path(folder))
+        files = clips(arguments.clips, arguments.seconds)
+        total = sum(decode(file).seconds for file in files)
+        print(f"{len(files)} clips, {total:.0f} s of audio, {torch.get_num_threads()} thread(s); CPU seconds")
+        theirs = one_by_one(files, Path(folder))
+        settings = Annotation(pitch="penn", room="brouhaha")
+        ours(files[:1], settings)
+        for name, chosen in (("exact", settings), ("fast", settings.model_copy(update={"room": "brouhaha_fast"}))):
+            ours(files[:1], chosen)
+            seconds = timed(lambda chosen=chosen: ours(files, chosen))
+            print(f"ours, {name:<6} {seconds:7.1f}   {theirs / seconds:5.2f} times as fast per CPU second")
+        parts = {"pitch": settings.model_copy(update={"room": "classical"}), "rest": Annotation(room="brouhaha")}
+        for name, chosen in parts.items():
+            ours(files[:1], chosen)
+            seconds = timed(lambda chosen=chosen: ours(files, chosen))
+            print(f"  of it {name}: {seconds:.1f} (with the other annotators classical)")
+
+
+def ours(files: list[bytes], settings: Annotation) -> pa.Table:
+    return annotate([decode(file) for file in files], [TEXT] * len(files), settings)
+
+
+def one_by_one(files: list[bytes], folder: Path) -> float:
+    """DataSpeech's way: three passes over the clips, each clip by itself."""
+    import penn
+
+    from benchmarks.parity_brouhaha import Inference, make_original, original_frames, original_numbers
+
+    network = make_original()
+    network.load_state_dict(fill(network, 8, {"classifier.linears.vad.weight": -27.0}).state_dict())
+    inference = Inference(network, duration=6.0, step=0.6, batch_size=32, device=torch.device("cpu"))
+    options = {"hopsize": 0.01, "fmin": 30.0, "fmax": 1000.0, "batch_size": 4096, "center": "half-hop"}
+
+    def pitch() -> None:
+        for file in files:
+            audio = torch.from_numpy(decode(file).at(16000).samples)[None]
+            penn.from_audio(audio, 16000, checkpoint=folder / "fcnf0++.pt", interp_unvoiced_at=0.065, **options)
+
+    def room() -> None:
+        for file in files:
+            original_numbers(original_frames(inference, decode(file).at(16000).samples))
+
+    def rate() -> None:
+        for file in files:
+            decode(file).at(16000)
+
+    seconds = {"penn": timed(pitch), "pyannote": timed(room), "third decoding": timed(rate)}
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    print(f"one by one   {sum(seconds.values()):7.1f}   ({parts})")
+    return sum(seconds.values())
+
+
+# -------------------------------------------------------------------------------------------------------------- memory
+
+
+def memory(arguments: argparse.Namespace) -> None:
+    """Peak memory and time per clip while a corpus of repeated clips is tagged; both must not grow with it."""
+    files = [encode(sound(1.0, 16000, seed=index), 16000) for index in range(16)]
+    rows = 256
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (arguments.rows // 10, arguments.rows):
+            table = _raw_rows(files, rows)
+            raw = shards.build(Path(folder) / f"raw{count}", "raw", -(-count // rows), lambda _, t=table: Part(t))
+            started = time.process_time()
+            tags = tag_corpus(raw.folder, Path(folder) / f"tags{count}", Annotation())
+            cost = (time.process_time() - started) / tags.manifest.rows
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            print(f"{tags.manifest.rows} clips: {cost * 1000:.2f} ms of CPU a clip, peak memory {peak:.2f} GiB")
+
+
+def _raw_rows(files: list[bytes], rows: int) -> pa.Table:
+    columns = {name: [None] * rows for name in ("speaker", "style", "gender")}
+    columns |= {"id": [str(row) for row in range(rows)], "text": [TEXT] * rows, "duration": [1.0] * rows}
+    columns["audio"] = [files[row % len(files)] for row in range(rows)]
+    text = {name: pa.string() for name in ("speaker", "style", "gender", "id", "text")}
+    kinds = text | {"duration": pa.float64(), "audio": pa.binary()}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})
+
+
+# ---------------------------------------------------------------------------------------------------------------- fast
+
+
+def fast(arguments: argparse.Namespace) -> None:
+    """How far SNR and C50 of exact and fast mode lie apart, and labels that flip (published weights: PARLER_WEIGHTS)."""
+    with tempfile.TemporaryDirectory() as folder:
+        if "PARLER_WEIGHTS" not in os.environ:
+            print("random weights: the differences below say little about the published ones")
+            write_weights(Path(folder))
+        files = clips(arguments.clips, arguments.seconds)
+        exact, quick = (ours(files, Annotation(room=room)) for room in ("brouhaha", "brouhaha_fast"))
+        for era, name in (("a", "v01_2024_04"), ("b", "v02")):
+            facts = edges_and_labels(Binning(edges=name), era, [])
+            one, other = bin_table(exact, facts).to_pylist(), bin_table(quick, facts).to_pylist()
+            for column, label in ((f"snr_{era}", "noise"), (f"c50_{era}", "reverberation")):
+                values = [(a[column], b[column]) for a, b in zip(one, other, strict=True)]
+                differences = [abs(a - b) for a, b in values if a is not None and b is not None]
+                flips = np.mean([a[label] != b[label] for a, b in zip(one, other, strict=True)])
+                print(f"{column}: {np.mean(differences):.3f} dB apart; {label} labels flipped {flips:.1%} ({name})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "memory", "fast"))
+    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=4.0, help="mean length of a clip")
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    {"speed": speed, "memory": memory, "fast": fast}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
