@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -112,15 +113,31 @@ def workspace_of(recipe: str) -> Workspace:
 
 
 class Accelerator(dg.ConfigurableResource):
-    """The device that networks run on."""
+    """The device that networks run on, and the cluster that tags and codes of a large corpus are spread over."""
 
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1; auto takes a free GPU if there is one")
+    ray: str = Field(
+        default="", description="Ray cluster for tags and codes: auto, ray://host:10001, local; empty: none"
+    )
+    ray_gpus: float = Field(default=0.0, description="GPUs that the making of one shard holds there")
 
     def taken(self, workspace: Workspace, several: bool = False) -> AbstractContextManager[str]:
         """The device, held until the block ends; `several` takes all GPUs, for one process on each."""
         from parler_assets.devices import taken
 
         return taken(self.device, workspace.data / "locks", several)
+
+    @contextmanager
+    def spread(self, workspace: Workspace) -> Iterator[str]:
+        """The device for work that is cut into shards: one of this machine, or that of each worker of a Ray cluster."""
+        if not self.ray:
+            with self.taken(workspace) as device:
+                yield device
+            return
+        from parler_assets.speech.spread import over_ray
+
+        with over_ray(self.ray, self.ray_gpus):
+            yield "cuda" if self.ray_gpus else "cpu"
 
 
 class Tracking(dg.ConfigurableResource):

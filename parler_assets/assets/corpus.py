@@ -103,7 +103,7 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
 
         folder = workspace.lane(name, "continuous_tags")
         raw = workspace.lane(name, "raw_dataset")
-        with accelerator.taken(workspace) as device:
+        with accelerator.spread(workspace) as device:
             result = tag_corpus(raw, folder, tagger.settings(), device=device, rebuild=workspace.rebuild)
         metadata = stage_metadata(result, ["id", "speaker", "style", *MEASURED]) | {
             "hours": hours(folder),
@@ -230,7 +230,7 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
 
         folder = workspace.lane(name, "dac_codes")
         raw, base = workspace.lane(name, "raw_dataset"), workspace.base_path()
-        with accelerator.taken(workspace) as device:
+        with accelerator.spread(workspace) as device:
             result = encode_corpus(raw, base, folder, coder.settings(), device=device, rebuild=workspace.rebuild)
         metadata = stage_metadata(result) | {
             "hours": hours(folder),

@@ -16,7 +16,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+# Who makes missing shards ahead of `build`: given their numbers and what makes one. Set by `spread.over_ray`.
+helpers: ContextVar[Callable[[Sequence[int], Callable[[int], None]], None] | None] = ContextVar("helpers", default=None)
 
 
 class ShardError(RuntimeError):
@@ -127,6 +131,7 @@ def build(
         manifest = _finished(folder, fingerprint)
         if manifest:
             return StageResult(folder, manifest, reused=True, seconds=time.perf_counter() - started)
+        _with_help(folder, fingerprint, parts, make)
         shards, aside = [], []
         for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
             shard, kept_out = _shard(folder, fingerprint, index, make)
@@ -161,6 +166,18 @@ def build_shard(folder: Path, fingerprint: str, index: int, make: Callable[[int]
     """Make one shard of a stage ahead of `build`, which then finds it: what a pool of workers calls."""
     folder.mkdir(parents=True, exist_ok=True)
     _shard(folder, fingerprint, index, make)
+
+
+def _with_help(folder: Path, fingerprint: str, parts: int, make: Callable[[int], Part]) -> None:
+    """Have missing shards made by helpers, if there are any; `build` then checks each against its record."""
+    ask = helpers.get()
+    missing = [index for index in range(parts) if not (folder / f"{_name(index, fingerprint)}.json").is_file()]
+    if ask and missing:
+        ask(missing, partial(build_shard, folder, fingerprint, make=make))
+
+
+def _name(index: int, fingerprint: str) -> str:
+    return f"part-{index:05d}-{fingerprint[:12]}"
 
 
 def write_json(path: Path, content: dict | list) -> None:
@@ -198,7 +215,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Part]) -> tuple[Shard, list[SetAside]]:
-    name = f"part-{index:05d}-{fingerprint[:12]}"
+    name = _name(index, fingerprint)
     record = folder / f"{name}.json"
     known = _recorded(folder, record)
     if known:
