@@ -7,6 +7,7 @@ storage that all machines see. The process that asked writes the manifest, after
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,9 +50,11 @@ def _joined(address: str, options: dict[str, Any]) -> Any:
         import ray
     except ImportError:
         raise SpreadError("Ray is not installed: pip install 'parler-assets[ray]', or spread nothing") from None
-    started = {"include_dashboard": False} if address == "local" else {}
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, **options}
+    if address == "local":
+        settings["include_dashboard"] = False
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning", **started, **options)
+        ray.init(address=address, **settings)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise SpreadError(f"no Ray cluster at {address!r} ({reason}): start one, or use the address local") from None
