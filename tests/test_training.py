@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from trainings import CODEBOOKS, Place, in_a_child, measured, one_thread, settings
+from trainings import CODEBOOKS, Place, measured, one_thread, settings
+from victims import killed
 
 from parler_assets.recipe import Lora
 from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.data import HELD_OUT, open_split
 from parler_assets.tts.data.collate import Collator
 from parler_assets.tts.model.tokenizers import load_tokenizers
-from parler_assets.tts.training import checkpoints, memory, metrics, weights
+from parler_assets.tts.training import checkpoints, memory, metrics
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
 from parler_assets.tts.training.process import assemble, train
 from parler_assets.tts.training.text import TextStates
 from parler_assets.tts.training.trainer import FineTuner
 
-
 __all__ = ["one_thread"]
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -156,42 +157,30 @@ def test_every_distinct_description_is_encoded_once_without_dropout(place):
 # ------------------------------------------------------------------------------------------------------------ resuming
 
 
-def kill(*_args, **_options):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def kill_at(owner, name: str, when) -> None:
-    """Let a method end its process, as a power cut would, when `when(call number, args)` says so."""
-    original, calls = getattr(owner, name), []
-
-    def wrapped(*args, **options):
-        calls.append(1)
-        if when(len(calls)):
-            kill()
-        return original(*args, **options)
-
-    setattr(owner, name, wrapped)
-
-
 KILLS = {
-    "before any checkpoint": (FineTuner, "training_step", lambda call: call == 2),
-    "in the middle of an epoch": (FineTuner, "training_step", lambda call: call == 6),
-    "while a checkpoint is written": (checkpoints, "_optimizer_tensors", lambda call: call == 2),
-    "before a checkpoint has its name": (checkpoints, "put_in_place", lambda call: call == 5),
-    "while metrics are written": (metrics, "append", lambda call: call == 10),
-    "while the result is written": (weights, "_copy_missing", lambda call: call == 1),
+    "before any checkpoint": ("at an update", 2),
+    "in the middle of an epoch": ("at an update", 6),
+    "while a checkpoint is written": ("while a checkpoint is written", 2),
+    "before a checkpoint has its name": ("before a checkpoint has its name", 5),
+    "while metrics are written": ("while metrics are written", 10),
+    "while the result is written": ("while the result is written", 1),
 }
+AVERAGED = {"max_steps": 7, "log_every": 4, "save_every": 3}
+
+
+@pytest.fixture(scope="module")
+def victims(place):
+    """Killed trainings and their exit codes, by the moment."""
+    jobs = {moment: place.job(f"killed {moment}", settings()) for moment in KILLS}
+    jobs["averages"] = place.job("killed averages", settings(**AVERAGED))
+    cases = [(jobs[moment], *when) for moment, when in (KILLS | {"averages": ("at an update", 6)}).items()]
+    return {moment: (jobs[moment], code) for moment, code in zip(jobs, killed(cases, place.folder), strict=True)}
 
 
 @pytest.mark.parametrize("moment", KILLS)
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(place, trained, moment):
-    job = place.job(f"killed {moment}", settings())
-
-    def work():
-        kill_at(*KILLS[moment])
-        train(job)
-
-    assert in_a_child(work) == -signal.SIGKILL
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(victims, trained, moment):
+    job, code = victims[moment]
+    assert code == -signal.SIGKILL
     assert not job.record.exists()
     train(job)
     assert measured(job) == measured(trained)
@@ -199,17 +188,11 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(place, trained, mo
     assert not list(job.folder.rglob(".*"))
 
 
-def test_averages_of_several_updates_survive_a_kill_too(place):
-    chosen = {"max_steps": 7, "log_every": 4, "save_every": 3}
-    whole, job = place.train("averaged", **chosen), place.job("averaged, killed", settings(**chosen))
-
-    def work():
-        kill_at(FineTuner, "training_step", lambda call: call == 6)
-        train(job)
-
-    assert in_a_child(work) == -signal.SIGKILL
+def test_averages_of_several_updates_survive_a_kill_too(place, victims):
+    job, code = victims["averages"]
+    assert code == -signal.SIGKILL
     train(job)
-    assert measured(job) == measured(whole)
+    assert measured(job) == measured(place.train("averaged", **AVERAGED))
     assert [line["step"] for line in measured(job) if "loss" in line] == [3, 4, 6, 7]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -85,22 +83,10 @@ def measured(job: Job) -> list[dict]:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Sums in one order, here and in processes started from here; a forked process could not use more threads anyway."""
-    before, environment = torch.get_num_threads(), dict(os.environ)
+    """Sums in one order, here and in the processes started from here, whatever earlier tests used."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(before)
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def in_a_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process; returns its exit code, negative for a signal."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
