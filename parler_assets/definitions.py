@@ -9,6 +9,7 @@ from parler_assets.assets.corpus import corpus_assets
 from parler_assets.assets.evaluation import evaluation_assets
 from parler_assets.assets.release import release_assets
 from parler_assets.assets.training import training_assets
+from parler_assets.cluster import executor
 from parler_assets.launchpad import settings_resource
 from parler_assets.recipe import Recipe, load_recipe
 from parler_assets.resources import Accelerator, Tracking, workspace_of
@@ -27,6 +28,7 @@ def definitions_of(recipe: Recipe) -> dg.Definitions:
         schedules=automation.schedules(jobs[-1]),
         sensors=[sensor] if sensor else [],
         resources=resources_of(recipe),
+        executor=executor(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -125,7 +126,8 @@ class Accelerator(dg.ConfigurableResource):
         """The device, held until the block ends; `several` takes all GPUs, for one process on each."""
         from parler_assets.devices import taken
 
-        return taken(self.device, workspace.data / "locks", several)
+        locks = workspace.data / "locks" / socket.gethostname()  # the folder may be shared, devices are not
+        return taken(self.device, locks, several)
 
     @contextmanager
     def spread(self, workspace: Workspace) -> Iterator[str]:

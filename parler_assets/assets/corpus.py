@@ -7,6 +7,7 @@ hub_dataset -> raw_dataset -> continuous_tags -> text_bins -> llm_descriptions
 import dagster as dg
 
 from parler_assets.assets.checks import corpus_checks
+from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
 from parler_assets.metadata import histograms, hours, shares, stage_metadata
 from parler_assets.recipe import Corpus, HubSource, Recipe, digest
@@ -89,6 +90,7 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"python", "parquet"},
         owners=OWNERS,
         pool="gpu",
+        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.annotation)}",
     )
     def continuous_tags(
@@ -159,6 +161,7 @@ def written_descriptions(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"python" if engine == "template" else engine},
         owners=OWNERS,
         pool="gpu",
+        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.describing)}",
         retry_policy=dg.RetryPolicy(max_retries=1, delay=30) if engine == "server" else None,
     )
@@ -219,6 +222,7 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"pytorch", "parquet"},
         owners=OWNERS,
         pool="gpu",
+        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.coding)}",
     )
     def dac_codes(workspace: Workspace, coder: SettingsResource, accelerator: Accelerator) -> dg.MaterializeResult:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from parler_assets.assets.checks import evaluation_checks
+from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
 from parler_assets.metadata import intervals, notebook_link, shares, stage_metadata
 from parler_assets.recipe import Recipe, digest
@@ -26,6 +27,7 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"pytorch", "parquet"},
         owners=OWNERS,
         pool="gpu",
+        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.evaluation)}",
     )
     def evaluation_samples(
@@ -61,6 +63,7 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"python", "mlflow"},
         owners=OWNERS,
         pool="gpu",
+        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.evaluation, recipe.annotation, recipe.binning)}",
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
     )

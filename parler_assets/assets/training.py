@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from parler_assets.assets.checks import training_checks
+from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
 from parler_assets.metadata import curves, stage_metadata
 from parler_assets.recipe import Corpus, PublishedDescriptions, Recipe, digest
@@ -106,6 +107,7 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"pytorch", "mlflow"},
         owners=OWNERS,
         pool="gpu",
+        op_tags=gpu_tags(),
         code_version=f"1.{digest(governing)}",
     )
     def finetuned_checkpoint(
