@@ -69,8 +69,9 @@ class SyntheticSource(Section):
     """Speech synthesized at run time by espeak-ng, the same on every run."""
 
     kind: Literal["synthetic"]
-    voices: Literal["named", "generic"] = Field(
-        description="named: the four speakers in eight styles; generic: many voices, noisy and roomy"
+    voices: Literal["named", "generic", "pretraining"] = Field(
+        description="named: the four speakers in eight styles; generic: many voices, noisy and roomy; "
+        "pretraining: nameless voices in every style, mostly clean, as the sample's base was made from"
     )
     clips: int = Field(gt=0, description="how many clips to synthesize")
     seed: int = 0
@@ -217,8 +218,12 @@ class Describing(Section):
     captions: list[Literal["named", "situational"]] = ["named"]
     temperature: float = Field(0.6, ge=0, le=2)
     max_new_tokens: int = Field(256, ge=16)
-    batch_size: int = Field(32, ge=1)
-    load_in_4bit: bool = False
+    attempts: int = Field(3, ge=1, le=10, description="how often a rejected paraphrase is asked for, with new seeds")
+    max_rejected: float = Field(0.5, ge=0, le=1, description="share of rejected answers above which a check warns")
+    structured: bool = Field(False, description="ask for JSON with one field; vllm and server")
+    batch_size: int = Field(32, ge=1, description="prompts of one batch; of the server engine: requests at a time")
+    timeout: float = Field(120, gt=0, description="server engine: seconds to wait for one answer")
+    load_in_4bit: bool = Field(False, description="transformers engine on CUDA: weights in 4 bits by bitsandbytes")
     tensor_parallel: int = Field(1, ge=1)
     seed: int = 456
 
@@ -334,9 +339,20 @@ class Thresholds(Section):
     """What a checkpoint must reach to be released; None is reported without a gate."""
 
     speaker_gender: float | None = Field(None, ge=0, le=1)
+    speaker_probe: float | None = Field(None, ge=0, le=1)
+    style_probe: float | None = Field(None, ge=0, le=1)
+    rate_exact: float | None = Field(None, ge=0, le=1)
     rate_within_one: float | None = Field(None, ge=0, le=1)
-    word_error_rate: float | None = Field(None, ge=0)
+    rate_spearman: float | None = Field(None, ge=-1, le=1)
+    rate_monotone: float | None = Field(None, ge=0, le=1)
+    word_error_rate: float | None = Field(None, ge=0, description="by the grammar recogniser")
+    word_error_rate_open: float | None = Field(None, ge=0, description="by evaluation.recogniser")
+    silent: float | None = Field(None, ge=0, le=1)
+    stopped_by_itself: float | None = Field(None, ge=0, le=1)
     held_out_loss: float | None = Field(None, gt=0)
+
+
+Graded = Literal["speaking_rate", "noise", "reverberation", "speech_monotony", "pitch"]
 
 
 class Evaluation(Section):
@@ -347,6 +363,18 @@ class Evaluation(Section):
     rates: list[str] = Field(["moderate speed"], min_length=1)
     texts_per_cell: int = Field(1, ge=1, description="held-out texts for every speaker x style x rate")
     texts: list[str] | None = Field(None, description="texts to speak; None: held-out transcripts")
+    seeds: int = Field(1, ge=1, le=20, description="samples of every prompt, each with a seed of its own")
+    graded: list[Graded] = Field(
+        ["speaking_rate"], description="attributes asked for in all their degrees, of every speaker, on the same words"
+    )
+    emphasis: int = Field(1, ge=0, description="texts each speaker says with a *marked* word, and without the mark")
+    quality: int = Field(1, ge=0, description="texts each speaker says in the best and the worst recording quality")
+    long_sentences: int = Field(3, ge=0, description="sentences of each speaker's one long text; 0: none")
+    recogniser: str | None = Field(
+        None, description="open recogniser: Hub id or folder of a Whisper checkpoint; null: the grammar alone"
+    )
+    recogniser_revision: str = Field("main", description="commit of the recogniser; what was used is in the scorecard")
+    judged: int = Field(40, ge=0, description="samples of each system that the slow judges of quality hear; 0: none")
     temperature: float = Field(1.0, ge=0)
     top_k: int = Field(50, ge=0)
     guidance_scale: float = Field(1.0, ge=1)
@@ -354,6 +382,11 @@ class Evaluation(Section):
     batch_size: int = Field(16, ge=1)
     seed: int = 456
     thresholds: Thresholds = Thresholds()
+
+    @property
+    def speaking(self) -> dict:
+        """The settings that generated samples depend on; the others only say how they are judged."""
+        return self.model_dump(mode="json", exclude={"thresholds", "recogniser", "recogniser_revision", "judged"})
 
 
 class Release(Section):

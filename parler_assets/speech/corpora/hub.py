@@ -7,7 +7,7 @@ and never through a loading script.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -67,6 +67,14 @@ class HubCorpus:
             for table, row in self._tables(piece.path, low, high):
                 yield from clips_of(table, self._chosen, first + row - piece.start)
             first += piece.stop - piece.start
+
+    def columns(self, choose: Callable[[list[str]], list[str]]) -> pa.Table:
+        """Some columns of all rows, in order: those that `choose` takes from the names there are."""
+        if not self._pieces:
+            raise SourceError(f"{self.origin}: this split has no rows")
+        names = choose(pq.read_schema(self._pieces[0].path).names)
+        parts = [pq.read_table(p.path, columns=names).slice(p.start, p.stop - p.start) for p in self._pieces]
+        return pa.concat_tables(parts, promote_options="permissive")
 
     @cached_property
     def _pieces(self) -> list[Piece]:

@@ -1,0 +1,250 @@
+"""Descriptions that a corpus was published with, joined to its clips by id, or by file name where no id exists."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parler_assets.recipe import Columns, Corpus, HubSource, PublishedDescriptions, SyntheticSource, digest
+from parler_assets.speech import shards
+from parler_assets.speech.descriptions.errors import DescriptionError
+from parler_assets.speech.descriptions.faithfulness import form_faults
+from parler_assets.speech.descriptions.stage import SCHEMA, STAGE
+from parler_assets.speech.shards import Part, SetAside, StageResult
+
+VERSION = "1"
+EXAMPLES = 5
+FILE_NAMES = ("file_name", "file", "filename", "path", "audio_path", "wav")
+TEXTS = ("text", "transcription", "transcript", "text_normalized", "transcription_normalised")
+
+
+@dataclass
+class Table:
+    """A published table: id to description, id to transcript where it has one, and what was odd about it."""
+
+    descriptions: dict[str, str]
+    texts: dict[str, str] = field(default_factory=dict)
+    doubled: int = 0
+
+
+def join_published(raw: Path, folder: Path, corpus: Corpus, cache: Path, rebuild: bool = False) -> StageResult:
+    """Each clip of `raw` with its published description; `manifest.facts` reports every difference between the two.
+
+    A clip without a description is set aside. An id that matches none is tried as a file name without folders and
+    ending, if that is unambiguous.
+
+    Raises:
+        DescriptionError: the table cannot be read, lacks a column, or matches no clip at all.
+    """
+    settings = corpus.descriptions
+    assert isinstance(settings, PublishedDescriptions)
+    manifest = shards.read_manifest(raw)
+    fingerprint = digest(settings, _version_of(settings, corpus, cache), manifest.digest, VERSION)
+    join = _Join(raw, corpus, cache)
+    return shards.build(
+        folder, fingerprint, len(manifest.shards), join.make, label=STAGE, facts=join.facts, rebuild=rebuild
+    )
+
+
+class _Join:
+    def __init__(self, raw: Path, corpus: Corpus, cache: Path) -> None:
+        self.raw, self.corpus, self.cache = raw, corpus, cache
+        self._table: Table | None = None
+        self._stems: dict[str, str | None] = {}
+
+    @property
+    def table(self) -> Table:
+        if self._table is None:
+            self._table = read_published(self.corpus, self.cache)
+            for name in self._table.descriptions:
+                stem = _stem(name)
+                self._stems[stem] = None if stem in self._stems else name
+            self._refuse_strangers()
+        return self._table
+
+    def _refuse_strangers(self) -> None:
+        ids = [name for part in shards.iterate(self.raw, ["id"]) for name in part["id"].to_pylist()]
+        if ids and not any(self.match(name) for name in ids):
+            theirs = next(iter(self.table.descriptions), "none at all")
+            raise DescriptionError(
+                f"no clip has a published description: clips are called {ids[0]!r}, descriptions {theirs!r}; check "
+                "descriptions.id_column, split and config, and columns.id of the source"
+            )
+
+    def match(self, name: str) -> str | None:
+        """The published id of a clip."""
+        assert self._table is not None
+        return name if name in self._table.descriptions else self._stems.get(_stem(name))
+
+    def make(self, index: int) -> Part:
+        table = self.table
+        part = shards.read_shard(self.raw, shards.read_manifest(self.raw).shards[index], ["id"])
+        rows, aside = [], []
+        for name in part["id"].to_pylist():
+            theirs = self.match(name)
+            text = " ".join((table.descriptions[theirs] if theirs else "").split())
+            if not text:
+                why = "no published description: no row of this id" if theirs is None else "empty published description"
+                aside.append(SetAside(name, STAGE, why))
+                continue
+            rows.append({"id": name, "description": text, "caption": "published", "engine": "published", "attempts": 0})
+        return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
+
+    def facts(self) -> dict:
+        """Both tables against each other: what is on one side only, other transcripts, texts that look damaged."""
+        table, found = self.table, _Differences()
+        for part in shards.iterate(self.raw, ["id", "text"]) if shards.read_manifest(self.raw).rows else []:
+            for name, text in zip(part["id"].to_pylist(), part["text"].to_pylist(), strict=True):
+                found.look(name, text, self.match(name), table)
+        return {"published": len(table.descriptions), "published_ids_twice": table.doubled, **found.facts(table)}
+
+
+@dataclass
+class _Differences:
+    joined: set[str] = field(default_factory=set)
+    by_file_name: int = 0
+    missing: list[str] = field(default_factory=list)
+    other_text: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    def look(self, name: str, text: str, theirs: str | None, table: Table) -> None:
+        if theirs is None:
+            self.missing.append(name)
+            return
+        self.joined.add(theirs)
+        self.by_file_name += theirs != name
+        if theirs in table.texts and _plain(table.texts[theirs]) != _plain(text):
+            self.other_text.append(name)
+        if faults := form_faults(" ".join(table.descriptions[theirs].split())):
+            self.damaged.append(f"{name}: {faults[0]}")
+
+    def facts(self, table: Table) -> dict:
+        unused = [name for name in table.descriptions if name not in self.joined]
+        sides = {"clips_without_description": self.missing, "descriptions_without_clip": unused,
+                 "other_transcript": self.other_text, "looks_damaged": self.damaged}  # fmt: skip
+        counted = {name: {"count": len(ids), "examples": ids[:EXAMPLES]} for name, ids in sides.items()}
+        return {"joined": len(self.joined), "joined_by_file_name": self.by_file_name, "differences": counted}
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_published(corpus: Corpus, cache: Path) -> Table:
+    """The published descriptions of a corpus: of the Hub, of a local table, or of the synthesized sample itself."""
+    settings = corpus.descriptions
+    assert isinstance(settings, PublishedDescriptions)
+    if settings.repo is None and settings.path is None:
+        return Table(_of_sample(corpus))
+    rows = _hub_rows(settings, cache) if settings.repo else _file_rows(settings)
+    return _table(rows, str(settings.repo or settings.path))
+
+
+def _version_of(settings: PublishedDescriptions, corpus: Corpus, cache: Path) -> str | list:
+    """What changes when the published descriptions do."""
+    if settings.repo:
+        from parler_assets.speech.corpora.hub_files import settled_commit
+
+        return settled_commit(settings.repo, settings.revision, cache)
+    if settings.path:
+        _there(settings.path)
+        return shards.sha256_of(settings.path)
+    return digest(corpus.source)
+
+
+def _of_sample(corpus: Corpus) -> dict[str, str]:
+    from parler_assets.sample.published import descriptions
+
+    assert isinstance(corpus.source, SyntheticSource)
+    return descriptions(corpus.source)
+
+
+def _hub_rows(settings: PublishedDescriptions, cache: Path) -> pa.Table:
+    from parler_assets.speech.corpora.hub import HubCorpus
+
+    source = HubSource(
+        kind="hub", repo=str(settings.repo), config=settings.config, split=settings.split, revision=settings.revision,
+        columns=Columns(),
+    )  # fmt: skip
+    return HubCorpus(source, cache).columns(lambda names: _wanted(names, settings, str(settings.repo)))
+
+
+def _file_rows(settings: PublishedDescriptions) -> pa.Table:
+    path = settings.path
+    assert path is not None
+    _there(path)
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path, columns=_wanted(pq.read_schema(path).names, settings, str(path)))
+        return _text_rows(path, settings)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error, pa.ArrowInvalid) as error:
+        raise DescriptionError(f"{path}: cannot be read as CSV, JSONL or Parquet in UTF-8: {error}") from None
+
+
+def _text_rows(path: Path, settings: PublishedDescriptions) -> pa.Table:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if path.suffix in (".jsonl", ".json"):
+            records = [json.loads(line) for line in file if line.strip()]
+        else:
+            records = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    if not records:
+        raise DescriptionError(f"{path}: has no rows")
+    names = _wanted(list(records[0]), settings, str(path))
+    return pa.table({name: [None if r.get(name) is None else str(r[name]) for r in records] for name in names})
+
+
+def _there(path: Path) -> None:
+    if not path.is_file():
+        raise DescriptionError(f"{path}: missing; correct descriptions.path in the recipe")
+
+
+def _wanted(names: list[str], settings: PublishedDescriptions, origin: str) -> list[str]:
+    """Id, description and, where there is one, transcript."""
+    if settings.description_column not in names:
+        raise DescriptionError(
+            f"{origin} has no column {settings.description_column!r}: set descriptions.description_column to one of "
+            f"{', '.join(names)}"
+        )
+    key = next((name for name in (settings.id_column, *FILE_NAMES) if name in names), None)
+    if key is None:
+        raise DescriptionError(
+            f"{origin} has no column {settings.id_column!r}: set descriptions.id_column to one of {', '.join(names)}"
+        )
+    text = [name for name in TEXTS if name in names and name not in (key, settings.description_column)]
+    return [key, settings.description_column, *text[:1]]
+
+
+def _table(rows: pa.Table, origin: str) -> Table:
+    key, description, *text = rows.column_names
+    table = Table({})
+    for row in _dicts(rows):
+        name = str(row[key] if row[key] is not None else "").strip()
+        if not name:
+            continue
+        if name in table.descriptions:
+            table.doubled += 1
+            continue
+        table.descriptions[name] = str(row[description] or "")
+        if text and row[text[0]] is not None:
+            table.texts[name] = str(row[text[0]])
+    if not table.descriptions:
+        raise DescriptionError(f"{origin}: no row has an id in column {key!r}")
+    return table
+
+
+def _dicts(rows: pa.Table) -> Iterator[Mapping]:
+    for batch in rows.to_batches(max_chunksize=4096):
+        yield from batch.to_pylist()
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).stem
+
+
+def _plain(text: str | None) -> str:
+    return " ".join("".join(c if c.isalnum() else " " for c in (text or "").lower()).split())
