@@ -7,13 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from parler_assets.recipe import Thresholds
+from parler_assets.recipe import Annotation, Evaluation, Thresholds
 from parler_assets.speech.audio import Clip
-from parler_assets.tts.score import adherence, card
+from parler_assets.tts.prompts import RATES
+from parler_assets.tts.score import adherence, card, drift, emphasis, judges, spread
+from parler_assets.tts.score.compare import CompareError, compare_scorecards
 from parler_assets.tts.score.features import features, mel_filters
 from parler_assets.tts.score.numbers import Missing, Score, bootstrap, correlation, linear, mean, proportion
 from parler_assets.tts.score.probe import Probe
-from parler_assets.tts.score.recogniser import Recogniser, RecogniserError, grammar_of, word_errors
+from parler_assets.tts.score.recogniser import Recogniser, RecogniserError, errors_of, grammar_of, slots
 from parler_assets.tts.score.sanity import is_silent, length_is_plausible, sanity_scores
 from parler_assets.tts.score.table import check_thresholds, flat, markdown, worse_than_base, write_lines
 from parler_assets.tts.score.voices import Speakers
@@ -29,6 +31,9 @@ def sample(prompt: str, system: str = "finetuned", **changes) -> dict:
         "speaker": "Jerry",
         "style": "happy",
         "rate": "quite fast",
+        "kind": "grid",
+        "attribute": None,
+        "label": None,
         "text": "open the door",
         "speaking_rate": "quite fast",
         "rate_measured": 14.0,
@@ -41,6 +46,7 @@ def sample(prompt: str, system: str = "finetuned", **changes) -> dict:
         "heard": "open the door",
         "word_errors": 0,
         "words": 3,
+        "prominence": None,
         "features": [0.0],
     }
     return row | changes
@@ -100,13 +106,13 @@ def test_rate_counts_exact_and_neighbouring_labels():
         sample("c", speaking_rate="very slowly"),
         sample("d", speaking_rate=None),
     ]
-    exact, near, _ = adherence.rate_scores("finetuned", rows)
+    exact, near, _ = adherence.label_scores("finetuned", rows)
     assert (exact.value, near.value, exact.n) == pytest.approx((1 / 3, 2 / 3, 3))
 
 
 def test_rate_that_follows_its_request_ranks_perfectly():
-    rows = [sample(rate, rate=rate, rate_measured=5.0 + place) for place, rate in enumerate(adherence.RATES)]
-    assert adherence.rate_scores("finetuned", rows)[2].value == pytest.approx(1)
+    rows = [sample(rate, rate=rate, rate_measured=5.0 + place) for place, rate in enumerate(RATES)]
+    assert adherence.label_scores("finetuned", rows)[2].value == pytest.approx(1)
     assert adherence.monotonicity("finetuned", rows).value == 1
 
 
@@ -137,19 +143,95 @@ def test_gender_and_pitch_of_the_named_speaker():
 def test_chance_is_near_a_guess():
     generator = np.random.default_rng(0)
     rows = [
-        sample(str(i), rate=rate, speaking_rate=rate)
-        for i, rate in enumerate(generator.choice(adherence.RATES, 700).tolist())
+        sample(str(i), rate=rate, speaking_rate=rate) for i, rate in enumerate(generator.choice(RATES, 700).tolist())
     ]
-    exact, _, _ = adherence.rate_scores("chance", adherence.shuffled(rows, ["rate"]))
+    exact, _, _ = adherence.label_scores("chance", adherence.shuffled(rows, ["rate"]))
     assert exact.low < 1 / 7 < exact.high
 
 
 def test_confusion_counts_what_was_not_measured_apart():
     rows = [sample("a"), sample("b", speaking_rate="very fast"), sample("c", speaking_rate=None)]
-    found = adherence.label_confusion(rows, "rate", "speaking_rate", adherence.RATES)
+    found = adherence.label_confusion(rows, "rate", "speaking_rate", RATES)
     assert np.sum(found["counts"]) == 2
     assert found["counts"][5][6] == 1
     assert found["unmeasured"] == 1
+
+
+NOISE = adherence.Attribute("noise", "noise_asked", "noise", "noise_measured", ("noisy", "plain", "clear"))
+
+
+def test_any_attribute_with_labels_is_scored_as_rate_is():
+    labels = {"noise": NOISE.labels}
+    assert [found.name for found in adherence.attributes(labels)] == ["rate", "noise"]
+    rows = [
+        sample("a", kind="quality", attribute="noise", label="noisy", noise="noisy", noise_measured=5.0),
+        sample("b", kind="quality", attribute="noise", label="clear", noise="noisy", noise_measured=8.0),
+        sample("c", noise="plain", noise_measured=30.0),
+    ]
+    asked = card.with_requests(rows, adherence.attributes(labels))
+    assert [row["noise_asked"] for row in asked] == ["noisy", "clear", None]
+    exact, near, _ = adherence.label_scores("finetuned", asked, NOISE)
+    assert (exact.value, near.value, exact.n) == (0.5, 0.5, 2)
+    assert adherence.monotonicity("finetuned", asked, NOISE).value == 1
+
+
+# ------------------------------------------------------------------------------------------- emphasis, drift and spread
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("the *old* dog", 1), ("*Stop* here", 0), ("no mark", None), ("one * star", None)]
+)
+def test_the_marked_word_is_found(text, place):
+    assert emphasis.marked_place(text) == place
+
+
+def test_louder_longer_higher_words_are_prominent():
+    parts = [vowel(110, 0.7, 0.3), Clip(vowel(160, 0.7, 0.5).samples * 3, 16000), vowel(110, 0.7, 0.3)]
+    clip = Clip(np.concatenate([part.samples for part in parts]), 16000)
+    found = emphasis.prominence(clip, [(0, 0.3), (0.3, 0.8), (0.8, 1.1)], ["one", "two", "six"])
+    assert found[1] > 1 > 0 > max(found[0], found[2])
+    assert sum(found) == pytest.approx(0, abs=1e-9)
+
+
+def test_emphasis_is_compared_with_the_same_words_unmarked():
+    rows = [
+        sample("a-1", kind="emphasis", text="open *the* door", prominence=[-0.5, 1.0, -0.5]),
+        sample("b-1", kind="emphasis", text="open the door", prominence=[0.5, 0.0, -0.5]),
+        sample("c-1", kind="emphasis", text="*open* the door", prominence=[-0.2, 0.1, 0.1]),
+        sample("d-1", kind="emphasis", text="*shut* the door", prominence=None),
+    ]
+    stands, rises = emphasis.emphasis_scores("finetuned", rows)
+    assert (stands.value, stands.n) == (0.5, 2)
+    assert (rises.value, rises.n) == (0.5, 2)
+
+
+def test_drift_compares_the_ends_of_long_samples():
+    ends = {"first_features": [0.0], "last_features": [0.0], "first_level": -20.0, "last_level": -26.0}
+    rows = [sample(str(n), kind="long", first_pitch=100.0, last_pitch=200.0, **ends) for n in range(3)]
+    pitch, level, speaker = drift.drift_scores("finetuned", rows, None)
+    assert (pitch.value, level.value) == (pytest.approx(12), pytest.approx(6))
+    assert isinstance(speaker, Missing)
+    assert isinstance(drift.long_word_errors("finetuned", []), Missing)
+
+
+def test_thirds_of_a_rising_voice_are_measured_apart():
+    rising = np.concatenate([vowel(pitch, 0.7, 0.7).samples for pitch in (110, 150, 200)])
+    rows = [sample("a", kind="long"), sample("b", kind="grid")]
+    long, short = drift.drift_parts(rows, [Clip(rising, 16000)] * 2, Annotation(), "cpu")
+    assert (long["first_pitch"], long["last_pitch"]) == (pytest.approx(110, rel=0.05), pytest.approx(200, rel=0.05))
+    assert short["first_features"] is None
+
+
+def test_spread_is_over_the_seeds_of_one_prompt():
+    rows = [
+        sample(f"a{tail}", pitch_measured=pitch, speaker_hit=pitch < 150)
+        for tail, pitch in (("", 100.0), ("-s1", 200.0), ("-s2", 100.0))
+    ] + [sample(f"b{tail}", pitch_measured=120.0, speaker_hit=True) for tail in ("", "-s1", "-s2")]
+    pitch, rate, every = spread.spread_scores("finetuned", rows)
+    assert pitch.value == pytest.approx((12 / np.sqrt(3)) / 2)
+    assert rate.value == 0
+    assert (every.value, every.n) == (0.5, 2)
+    assert isinstance(spread.spread_scores("base", rows[:1])[0], Missing)
 
 
 # --------------------------------------------------------------------------------------------------- probes, recogniser
@@ -201,11 +283,22 @@ def test_mel_filters_cover_every_frequency_between_their_edges():
     ],
 )
 def test_word_errors(reference, heard, errors, words):
-    assert word_errors(reference, heard) == (errors, words)
+    found = errors_of(reference, heard)
+    assert (found["word_errors"], found["words"]) == (errors, words)
+    assert found["equal"] + found["replaced"] + found["deleted"] == words
 
 
 def test_grammar_lists_each_sentence_once():
     assert grammar_of(["Stop here.", "stop here", "Go on!"]).count("stop here") == 1
+
+
+def test_sentences_of_one_pattern_make_a_grammar_of_its_places():
+    pattern = [f"the {a} {b} sat" for a in ("old", "red", "big", "wet") for b in ("cat", "dog", "man")]
+    assert slots(pattern) == [["the"], ["big", "old", "red", "wet"], ["cat", "dog", "man"], ["sat"]]
+    assert "(big | old | red | wet) (cat | dog | man)" in grammar_of(pattern)
+    assert slots([*pattern, "go on"]) is None
+    assert slots(pattern[:3]) is None
+    assert grammar_of(pattern, several=True).endswith("+;\n")
 
 
 def test_recogniser_names_why_it_cannot_work():
@@ -243,8 +336,8 @@ def test_real_clips_have_no_speed_of_generation():
 
 def test_copies_are_asked_for_what_their_real_clip_measured():
     rows = [
-        sample("c", "real", rate=None, speaking_rate="very slowly"),
-        sample("c", "copy", rate=None, speaking_rate="quite slowly"),
+        sample("c", "real", rate=None, kind="clip", speaking_rate="very slowly"),
+        sample("c", "copy", rate=None, kind="clip", speaking_rate="quite slowly"),
     ]
     assert [row["rate"] for row in card.with_requests(rows)] == ["very slowly", "very slowly"]
 
@@ -266,7 +359,7 @@ def test_paired_differences_flag_a_checkpoint_worse_than_its_base():
 
 
 def made_card() -> dict:
-    scores = [*adherence.rate_scores("finetuned", [sample("a"), sample("b")]), proportion("silent", "real", [False])]
+    scores = [*adherence.label_scores("finetuned", [sample("a"), sample("b")]), proportion("silent", "real", [False])]
     return {
         "scores": [score.as_dict() for score in scores if isinstance(score, Score)],
         "missing": [vars(Missing("naturalness", "finetuned", "no weights"))],
@@ -305,3 +398,39 @@ def test_lines_carry_a_key_and_no_features(tmp_path):
     assert row["key"] == "finetuned/a"
     assert row["wer_grammar"] == pytest.approx(1 / 3)
     assert "features" not in row
+
+
+def test_two_scorecards_are_compared_prompt_by_prompt(tmp_path):
+    def write(name: str, rate: str, errors: int) -> None:
+        rows = [row | {"speaker_hit": None, "style_hit": None} for row in hit_rows("finetuned", rate)]
+        rows = [row | {"word_errors": errors, "prompt": f"p{place}"} for place, row in enumerate(rows)]
+        write_lines(tmp_path / name / "samples.jsonl", rows)
+
+    write("old", "very slowly", 2)
+    write("new", "quite fast", 0)
+    found = compare_scorecards(tmp_path / "new", tmp_path / "old")
+    assert found.prompts == 12
+    assert found.verdicts["rate_within_one"] == "better"
+    assert found.verdicts["word_errors"] == "better"
+    assert found.verdicts["gender_hit"] == "no difference seen"
+    assert "word errors | -2.000 | [-2.000, -2.000] | 12 | better" in found.markdown()
+    with pytest.raises(CompareError, match=r"missing; materialize"):
+        compare_scorecards(tmp_path / "new", tmp_path / "nowhere")
+
+
+def test_judges_that_are_not_here_say_why(tmp_path, monkeypatch):
+    monkeypatch.delenv("PARLER_WEIGHTS", raising=False)
+    settings = Evaluation(speakers=["Jerry"], styles=["happy"], recogniser=str(tmp_path))
+    _, reasons = judges._present(settings, "cpu", True)
+    assert "PARLER_WEIGHTS" in reasons["squim_stoi"]
+    assert "cannot be loaded here" in reasons["word_error_rate_open"]
+    assert set(reasons) >= {"squim_pesq", "squim_si_sdr"}
+    _, none = judges._present(settings, "cpu", False)
+    assert "evaluation.judged" in none["distillmos"]
+
+
+def test_judges_hear_the_same_prompts_of_every_system():
+    rows = [sample(f"p{n:02d}", system) for system in ("base", "finetuned") for n in range(30)]
+    chosen = judges._chosen(rows, 5)
+    assert [name.split("/")[1] for name in chosen[:5]] == [name.split("/")[1] for name in chosen[5:]]
+    assert len(chosen) == 10

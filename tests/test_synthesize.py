@@ -19,16 +19,17 @@ from parler_assets.speech import shards
 from parler_assets.speech.audio import decode, encode
 from parler_assets.speech.shards import Part
 from parler_assets.tts.data.store import SCHEMA, with_codes_file, write_codes
-from parler_assets.tts.prompts import PromptError, evaluation_prompts
-from parler_assets.tts.score import adherence, score_samples
+from parler_assets.tts.prompts import RATES, PromptError, base_id, evaluation_prompts, marked, with_phrase
+from parler_assets.tts.score import score_samples
 from parler_assets.tts.synthesize import synthesize_samples
 from parler_assets.tts.voice import Utterance
 from tests.evaluation_samples import PITCHES, buzz
 
 TEXTS = ["open the door", "the cat sat on the mat", "rain fell all day"]
 STYLES = ["happy", "sad"]
+GRID = {"graded": [], "emphasis": 0, "quality": 0, "long_sentences": 0}
 SETTINGS = Evaluation(
-    speakers=list(PITCHES), styles=STYLES, rates=["quite slowly", "quite fast"], batch_size=4, max_seconds=4
+    speakers=list(PITCHES), styles=STYLES, rates=["quite slowly", "quite fast"], batch_size=4, max_seconds=4, **GRID
 )
 
 
@@ -66,6 +67,60 @@ def test_no_text_to_speak_names_the_setting():
         evaluation_prompts(SETTINGS, [" "], describe)
 
 
+def asked_for(**changes) -> list:
+    return evaluation_prompts(SETTINGS.model_copy(update=changes), TEXTS, describe)
+
+
+def test_degrees_are_asked_on_the_same_words():
+    graded = [prompt for prompt in asked_for(graded=["speaking_rate"]) if prompt.kind == "graded"]
+    assert [prompt.rate for prompt in graded if prompt.speaker == "Jerry"] == list(RATES)
+    assert len({(prompt.text, prompt.style) for prompt in graded if prompt.speaker == "Jerry"}) == 1
+    assert all(prompt.rate in prompt.description for prompt in graded)
+
+
+def test_degrees_of_other_attributes_need_labels_and_a_phrase():
+    with pytest.raises(PromptError, match="pitch has no labels"):
+        asked_for(graded=["pitch"])
+    settings = SETTINGS.model_copy(update={"graded": ["pitch"]})
+    prompts = evaluation_prompts(settings, TEXTS, describe, {"pitch": ["low pitch", "high pitch"]})
+    descriptions = [prompt.description for prompt in prompts if prompt.kind == "graded" and prompt.speaker == "Talia"]
+    assert descriptions[1] == "Talia speaks moderate speed in a happy voice, very clear, with high pitch."
+
+
+def test_marks_and_recording_quality_come_in_pairs():
+    prompts = asked_for(emphasis=1, quality=1)
+    marks = [p.text for p in prompts if p.kind == "emphasis" and p.speaker == "Jerry"]
+    assert marks == ["*open* the door", "open the door"]
+    quality = [p.description for p in prompts if p.kind == "quality" and p.speaker == "Jerry"]
+    assert [("very noisy" in text, "very clear" in text) for text in quality] == [(True, False), (False, True)]
+
+
+def test_a_long_text_is_several_sentences():
+    (jerry, _) = [prompt for prompt in asked_for(long_sentences=2) if prompt.kind == "long"]
+    assert jerry.text == "open the door. the cat sat on the mat."
+
+
+def test_every_seed_is_its_own_and_does_not_move_when_prompts_are_added():
+    prompts = asked_for(seeds=3)
+    assert len({prompt.seed for prompt in prompts}) == len(prompts) == 24
+    assert len({base_id(prompt.id) for prompt in prompts}) == 8
+    more = {prompt.id: prompt.seed for prompt in asked_for(seeds=4, graded=["speaking_rate"])}
+    assert all(more[prompt.id] == prompt.seed for prompt in prompts)
+
+
+@pytest.mark.parametrize(
+    ("text", "turn", "expected"),
+    [("Is it?", 0, "*Is* it?"), ("Well, go on!", 0, "*Well*, go on!"), ("Well, stop there!", 2, "Well, stop *there*!")],
+)
+def test_a_mark_goes_around_the_word_and_not_its_punctuation(text, turn, expected):
+    assert marked(text, turn) == expected
+
+
+def test_a_phrase_is_added_only_where_the_description_lacks_it():
+    assert with_phrase("He mumbles.", "noise", "very noisy") == "He mumbles, with very noisy audio."
+    assert with_phrase("He mumbles, very noisy.", "noise", "very noisy") == "He mumbles, very noisy."
+
+
 # ------------------------------------------------------------------------------------------------------------ stand-ins
 
 
@@ -78,6 +133,7 @@ class ObedientVoice:
         self.obeys = checkpoint.name == "finetuned"
 
     def speak(self, texts, descriptions, settings, seed):
+        assert len(seed) == len(texts)
         ObedientVoice.batches.append((seed, list(texts)))
         said = []
         for text, description in zip(texts, descriptions, strict=True):
@@ -110,7 +166,7 @@ def annotate(clips, texts, settings, device="cpu") -> pa.Table:
 
 def bin_table(table: pa.Table, facts: dict) -> pa.Table:
     steps = np.digitize(table["speaking_rate_a"].to_numpy(), facts["edges"])
-    return table.append_column("speaking_rate", pa.array([adherence.RATES[step] for step in steps]))
+    return table.append_column("speaking_rate", pa.array([RATES[step] for step in steps]))
 
 
 @pytest.fixture
@@ -199,6 +255,7 @@ def test_four_systems_are_paired(workshop):
     assert by_system["real"].keys() == by_system["copy"].keys()
     assert len(by_system["finetuned"]) == 8
     assert all(by_system["base"][p]["seed"] == row["seed"] for p, row in by_system["finetuned"].items())
+    assert {row["kind"] for row in rows} == {"grid", "clip"}
     assert all(decode(row["audio"]).seconds == pytest.approx(row["duration"]) for row in rows)
 
 
@@ -224,6 +281,33 @@ def test_a_killed_run_goes_on_at_the_missing_batch(workshop, monkeypatch):
     monkeypatch.setattr(ObedientVoice, "speak", speak)
     samples_of(workshop)
     assert len(ObedientVoice.batches) == 4
+
+
+def test_samples_of_a_smaller_recipe_are_taken_over_one_by_one(workshop):
+    samples_of(workshop)
+    before = {row["id"]: row["audio"] for row in shards.read(workshop / "samples").to_pylist()}
+    ObedientVoice.batches = []
+    samples_of(workshop, rates=["quite slowly", "moderate speed", "quite fast"])
+    assert sorted(len(texts) for _, texts in ObedientVoice.batches) == [4, 4], "only the four new prompts of each"
+    after = {row["id"]: row["audio"] for row in shards.read(workshop / "samples").to_pylist()}
+    assert len(after) == len(before) + 8
+    assert before.items() <= after.items()
+
+
+def test_rows_of_a_half_finished_run_with_other_settings_are_found_too(workshop, monkeypatch):
+    speak = ObedientVoice.speak
+
+    def fail(self, *arguments):
+        if len(ObedientVoice.batches) == 2:
+            raise KeyboardInterrupt
+        return speak(self, *arguments)
+
+    monkeypatch.setattr(ObedientVoice, "speak", fail)
+    with pytest.raises(KeyboardInterrupt):
+        samples_of(workshop)
+    monkeypatch.setattr(ObedientVoice, "speak", speak)
+    samples_of(workshop, batch_size=3)
+    assert sum(len(texts) for _, texts in ObedientVoice.batches) == 16
 
 
 def test_a_checkpoint_that_says_nothing_is_set_aside(workshop, monkeypatch):
@@ -254,7 +338,12 @@ def test_an_obedient_checkpoint_scores_high_and_its_base_at_chance(workshop):
     assert numbers["copy/rate_exact"] == 1
     assert numbers["finetuned/speaker_probe"] == 1
     assert numbers["finetuned/silent"] == 0
-    assert {"word_error_rate_open", "naturalness"} <= {entry["metric"] for entry in scores.card["missing"]}
+    missing = {entry["metric"]: entry["reason"] for entry in scores.card["missing"]}
+    assert "evaluation.recogniser" in missing["word_error_rate_open"]
+    assert "PARLER_WEIGHTS" in missing["squim_pesq"]
+    assert "evaluation.seeds" in missing["speaker_every_seed"]
+    assert scores.card["cost"]["samples"] == shards.read_manifest(places[0]).rows
+    assert scores.card["cost"]["generation_seconds"] == pytest.approx(1.6)
     again = score()
     assert again.reused
     assert again.digest == scores.digest

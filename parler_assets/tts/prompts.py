@@ -1,17 +1,35 @@
-"""The evaluation prompts of a recipe: speakers x styles x rates x texts, each with its description and a stable id."""
+"""The evaluation prompts of a recipe: what is asked of the speech, each with its description, seed and a stable id.
+
+Five kinds. `grid`: speakers x styles x rates x texts. `graded`: an attribute in all its degrees (slightly, quite, very)
+on the same words. `emphasis`: a text with a *marked* word, and the same text without the mark. `quality`: the best and
+the worst recording the labels know, in the phrases the published models react to. `long`: several sentences at once.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 from parler_assets.recipe import Evaluation
 
 Describe = Callable[[Mapping[str, str]], str]
+Labels = Mapping[str, Sequence[str]]
+KINDS = ("grid", "graded", "emphasis", "quality", "long")
+RATES = (
+    "very slowly",
+    "quite slowly",
+    "slightly slowly",
+    "moderate speed",
+    "slightly fast",
+    "quite fast",
+    "very fast",
+)
 # What is asked for beside speaker, style and rate: the best recording the labels know.
 RECORDING = {"noise": "very clear", "reverberation": "very confined sounding"}
+SECONDS_PER_CHARACTER, FASTER = 0.07, 1.12  # of read speech; from one label of the rate to the next
 
 
 class PromptError(ValueError):
@@ -20,38 +38,163 @@ class PromptError(ValueError):
 
 @dataclass(frozen=True)
 class Prompt:
-    """One thing to say: what is asked of the speech, and the text."""
+    """One thing to say: what is asked of the speech, and the text.
+
+    `attribute` and `label` are what a graded or quality prompt asks for beside speaker, style and rate.
+    """
 
     id: str
+    kind: str
     speaker: str
     style: str
     rate: str
+    attribute: str | None
+    label: str | None
     text: str
     description: str
+    seed: int
+
+    @property
+    def seconds(self) -> float:
+        """Expected duration, to put prompts of like length into one batch."""
+        steps = RATES.index(self.rate) - 3 if self.rate in RATES else 0
+        return len(self.text) * SECONDS_PER_CHARACTER / FASTER**steps
 
 
-def evaluation_prompts(settings: Evaluation, held_out: Sequence[str], describe: Describe) -> list[Prompt]:
-    """All prompts of a recipe, in order of speaker, style, rate and text.
+def evaluation_prompts(
+    settings: Evaluation, held_out: Sequence[str], describe: Describe, labels: Labels | None = None
+) -> list[Prompt]:
+    """All prompts of a recipe, in order of kind, speaker, style, rate and text; `settings.seeds` of each.
 
     Cells take texts in turn, so that every text is heard; the rates of one speaker and style share their texts, so that
-    graded requests are compared on the same words. An id depends on what is asked alone, not on its place in the list.
+    graded requests are compared on the same words. Id and seed depend on what is asked alone, not on the place in the
+    list: prompts that are added to a recipe change no other sample.
+
+    Args:
+        labels: attribute to its labels from lowest to highest, as the corpus's bins have them; rates by default.
 
     Raises:
-        PromptError: there is no text to speak.
+        PromptError: there is no text to speak, or an attribute to grade without labels.
     """
     texts = list(dict.fromkeys(text.strip() for text in (settings.texts or held_out) if text.strip()))
     if not texts:
         raise PromptError("evaluation.texts is null and no clip of these speakers is held out: set texts, or held_out")
-    prompts = []
-    for cell, (speaker, style) in enumerate(product(settings.speakers, settings.styles)):
-        chosen = [texts[(cell * settings.texts_per_cell + k) % len(texts)] for k in range(settings.texts_per_cell)]
-        for rate, text in product(settings.rates, dict.fromkeys(chosen)):
-            asked = {"name": speaker, "style": style, "speaking_rate": rate, **RECORDING}
-            prompts.append(Prompt(prompt_id(speaker, style, rate, text), speaker, style, rate, text, describe(asked)))
-    return prompts
+    maker = _Maker(settings, texts, describe, {"speaking_rate": RATES, **(labels or {})})
+    once = [prompt for kind in KINDS for prompt in getattr(maker, kind)()]
+    unique = list({prompt.id: prompt for prompt in once}.values())
+    return [_seeded(prompt, settings.seed, number) for prompt in unique for number in range(settings.seeds)]
 
 
-def prompt_id(speaker: str, style: str, rate: str, text: str) -> str:
+@dataclass(frozen=True)
+class _Maker:
+    settings: Evaluation
+    texts: Sequence[str]
+    describe: Describe
+    labels: Labels
+
+    @property
+    def plain(self) -> str:
+        return "default" if "default" in self.settings.styles else self.settings.styles[0]
+
+    @property
+    def middle(self) -> str:
+        rates = self.labels["speaking_rate"]
+        return rates[len(rates) // 2]
+
+    def text(self, number: int) -> str:
+        """Without marks: only `emphasis` prompts have them."""
+        return self.texts[number % len(self.texts)].replace("*", "")
+
+    def grid(self) -> Iterator[Prompt]:
+        count = self.settings.texts_per_cell
+        for cell, (speaker, style) in enumerate(product(self.settings.speakers, self.settings.styles)):
+            chosen = [self.texts[(cell * count + k) % len(self.texts)] for k in range(count)]
+            for rate, text in product(self.settings.rates, dict.fromkeys(chosen)):
+                yield self.prompt("grid", speaker, style, rate, text)
+
+    def graded(self) -> Iterator[Prompt]:
+        for attribute, (place, speaker) in product(self.settings.graded, enumerate(self.settings.speakers)):
+            for label in self._labels(attribute):
+                yield self._asking("graded", speaker, attribute, label, self.text(place))
+
+    def emphasis(self) -> Iterator[Prompt]:
+        style = "emphasis" if "emphasis" in self.settings.styles else self.plain
+        for (place, speaker), number in product(enumerate(self.settings.speakers), range(self.settings.emphasis)):
+            text = self.text(place + number * len(self.settings.speakers))
+            for said in (marked(text, place + number), text):
+                yield self.prompt("emphasis", speaker, style, self.middle, said)
+
+    def quality(self) -> Iterator[Prompt]:
+        best = RECORDING["noise"]
+        ends = (
+            self.labels["noise"][:: len(self.labels["noise"]) - 1] if "noise" in self.labels else ["very noisy", best]
+        )
+        for (place, speaker), number in product(enumerate(self.settings.speakers), range(self.settings.quality)):
+            for label in ends:
+                yield self._asking("quality", speaker, "noise", label, self.text(place + number))
+
+    def long(self) -> Iterator[Prompt]:
+        count = self.settings.long_sentences
+        for place, speaker in enumerate(self.settings.speakers if count else []):
+            text = " ".join(_sentence(self.text(place * count + k)) for k in range(count))
+            yield self.prompt("long", speaker, self.plain, self.middle, text)
+
+    def _labels(self, attribute: str) -> Sequence[str]:
+        if attribute not in self.labels:
+            raise PromptError(f"evaluation.graded: {attribute} has no labels here; the corpus's bins have none for it")
+        return self.labels[attribute]
+
+    def _asking(self, kind: str, speaker: str, attribute: str, label: str, text: str) -> Prompt:
+        rate = label if attribute == "speaking_rate" else self.middle
+        return self.prompt(kind, speaker, self.plain, rate, text, attribute, label)
+
+    def prompt(
+        self, kind: str, speaker: str, style: str, rate: str, text: str, attribute: str | None = None, label: str = ""
+    ) -> Prompt:
+        asked = {"name": speaker, "style": style, "speaking_rate": rate, **RECORDING}
+        description = self.describe(asked | ({attribute: label} if attribute else {}))
+        if attribute and attribute != "speaking_rate":
+            description = with_phrase(description, attribute, label)
+        name = prompt_id(kind, speaker, style, label or rate, text)
+        return Prompt(name, kind, speaker, style, rate, attribute, label or None, text, description, 0)
+
+
+def _seeded(prompt: Prompt, seed: int, number: int) -> Prompt:
+    own = int(hashlib.sha256(f"{seed} {prompt.id} {number}".encode()).hexdigest()[:7], 16)
+    return replace(prompt, id=f"{prompt.id}-s{number}" if number else prompt.id, seed=own)
+
+
+def with_phrase(description: str, attribute: str, label: str) -> str:
+    """The description with what is asked for in words, where its template leaves that attribute out.
+
+    "very clear audio" and "very noisy audio" are the phrases that the published models' cards advise.
+    """
+    if label in description:
+        return description
+    said = {"noise": f"with {label} audio", "reverberation": f"and sounds {label.removesuffix(' sounding')}"}
+    return f"{description.rstrip().rstrip('.')}, {said.get(attribute, f'with {label}')}."
+
+
+def marked(text: str, turn: int = 0) -> str:
+    """The text with one of its longer words marked *so*, as transcripts of emphasised speech mark it."""
+    words = text.split(" ")
+    long = [place for place, word in enumerate(words) if len(re.sub(r"\W", "", word)) > 2] or [0]
+    place = long[turn % len(long)]
+    words[place] = re.sub(r"^(\W*)(.*?)(\W*)$", r"\1*\2*\3", words[place])
+    return " ".join(words)
+
+
+def _sentence(text: str) -> str:
+    return text if text[-1] in ".!?" else f"{text}."
+
+
+def base_id(prompt: str) -> str:
+    """The id without the number of its seed: what all seeds of one prompt share."""
+    return re.sub(r"-s\d+$", "", prompt)
+
+
+def prompt_id(kind: str, speaker: str, style: str, label: str, text: str) -> str:
     """Readable and stable: `jerry-happy-quite_fast-1f3a9c`, the end being a digest of the text."""
     tail = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return "-".join(part.lower().replace(" ", "_") for part in (speaker, style, rate)) + f"-{tail}"
+    parts = (speaker, style, label) if kind == "grid" else (kind, speaker, style, label)
+    return "-".join(part.lower().replace(" ", "_") for part in parts) + f"-{tail}"

@@ -3,6 +3,9 @@
 Four systems, one row a sample. `finetuned` and `base` speak the same prompts with the same seeds; `real` are held-out
 clips of the same speakers and styles, `copy` the same clips encoded and decoded by the codec: the best a model that
 speaks through this codec can reach. Rows of one prompt, or of one clip, share the column `prompt`.
+
+A sample depends on its own prompt, seed and checkpoint, which its column `key` is a digest of: samples that are there
+already, from a killed run or from a recipe with fewer prompts, are taken over one by one.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from parler_assets.recipe import Describing, Evaluation, digest
 from parler_assets.speech import shards
@@ -20,12 +25,17 @@ from parler_assets.speech.audio import AudioError, decode, encode
 from parler_assets.speech.shards import Part, SetAside, StageResult
 from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.data import HELD_OUT, Split, open_split
-from parler_assets.tts.prompts import Prompt, evaluation_prompts
+from parler_assets.tts.prompts import Labels, Prompt, evaluation_prompts
 
-VERSION = "1"
+if TYPE_CHECKING:
+    from parler_assets.tts.voice import Utterance
+
+VERSION = "2"
 STAGE = "evaluation_samples"
 SYSTEMS = ("real", "copy", "base", "finetuned")
+SAMPLING = ("temperature", "top_k", "guidance_scale", "max_seconds")
 CLIPS_PER_CELL = 4  # held-out clips of one speaker and style: enough for a ceiling with an interval
+ASKED = ("speaker", "style", "rate", "kind", "attribute", "label", "text", "description", "seed")
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -34,9 +44,13 @@ SCHEMA = pa.schema(
         ("speaker", pa.string()),
         ("style", pa.string()),
         ("rate", pa.string()),
+        ("kind", pa.string()),
+        ("attribute", pa.string()),
+        ("label", pa.string()),
         ("text", pa.string()),
         ("description", pa.string()),
         ("seed", pa.int64()),
+        ("key", pa.string()),
         ("audio", pa.binary()),
         ("duration", pa.float64()),
         ("seconds_to_generate", pa.float64()),
@@ -55,11 +69,13 @@ def synthesize_samples(
     describing: Describing,
     device: str = "cpu",
     rebuild: bool = False,
+    labels: Labels | None = None,
 ) -> StageResult:
-    """Generate every sample of the recipe; a killed run goes on at the first batch that is missing.
+    """Generate every sample of the recipe that is not there yet.
 
     Args:
         raw: corpus name to its raw clips, for `real`; a corpus left out has no real clips beside it.
+        labels: attribute to its labels, lowest first, for graded prompts; rates need none.
 
     Raises:
         PromptError: there is no text to speak.
@@ -72,8 +88,12 @@ def synthesize_samples(
         checkpoint_digest(base),
         corpora,
     ]
-    fingerprint = digest(settings.model_dump(mode="json", exclude={"thresholds"}), describing, inputs, VERSION)
+    fingerprint = digest(
+        settings.speaking, describing, inputs, {k: list(v) for k, v in (labels or {}).items()}, VERSION
+    )
     plan = _Plan(checkpoint, base, training_set, raw, settings, describing, device)
+    plan.labels = labels
+    plan.earlier = {} if rebuild else _spoken_before(folder)
     return shards.build(folder, fingerprint, len(plan.jobs), plan.make, label=STAGE, facts=plan.facts, rebuild=rebuild)
 
 
@@ -91,7 +111,10 @@ class _Plan:
         self.checkpoints = {"finetuned": Path(checkpoint), "base": Path(base)}
         self.training_set, self.raw, self.settings = training_set, raw, settings
         self.describing, self.device = describing, device
+        self.labels: Labels | None = None
+        self.earlier: dict[str, Path] = {}
         self._voices: dict = {}
+        self._digests: dict[str, str] = {}
 
     @cached_property
     def held_out(self) -> Split:
@@ -99,9 +122,9 @@ class _Plan:
 
     @cached_property
     def jobs(self) -> list[_Job]:
-        """Held-out clips, then both checkpoints' batches; prompts of like length share a batch."""
+        """Held-out clips, then both checkpoints' batches; prompts of like expected length share a batch."""
         size = self.settings.batch_size
-        ordered = sorted(self.prompts, key=lambda prompt: (len(prompt.text), prompt.id))
+        ordered = sorted(self.prompts, key=lambda prompt: (prompt.seconds, prompt.id))
         batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         clips = self._clips()
         spoken = [_Job(system, prompts=batch) for system in ("base", "finetuned") for batch in batches]
@@ -113,7 +136,8 @@ class _Plan:
 
         rows = self.held_out.table.select(["speaker", "text"]).to_pylist()
         texts = sorted({row["text"] for row in rows if row["speaker"] in self.settings.speakers})
-        return evaluation_prompts(self.settings, texts, partial(describe_attributes, settings=self.describing))
+        describe = partial(describe_attributes, settings=self.describing)
+        return evaluation_prompts(self.settings, texts, describe, self.labels)
 
     def _clips(self) -> list[int]:
         """Row numbers of the held-out clips of the recipe's speakers and styles, a few of each."""
@@ -130,20 +154,48 @@ class _Plan:
         return self._speak(job) if job.prompts else self._real(job) if job.system == "real" else self._copy(job)
 
     def _speak(self, job: _Job) -> Part:
-        seed = int(digest(self.settings.seed, [prompt.id for prompt in job.prompts])[:7], 16)
-        texts, descriptions = [p.text for p in job.prompts], [p.description for p in job.prompts]
-        spoken = self._voice(job.system).speak(texts, descriptions, self.settings, seed)
+        keys = {prompt.id: self._key_of(job.system, prompt) for prompt in job.prompts}
+        found = self._found([keys[prompt.id] for prompt in job.prompts])
+        missing = [prompt for prompt in job.prompts if keys[prompt.id] not in found]
+        made = dict(zip((keys[prompt.id] for prompt in missing), self._generate(job.system, missing), strict=True))
         rows, aside = [], []
-        for prompt, said in zip(job.prompts, spoken, strict=True):
-            name = f"{job.system}/{prompt.id}"
-            if not len(said.samples):
+        for prompt in job.prompts:
+            key, name = keys[prompt.id], f"{job.system}/{prompt.id}"
+            row = found.get(key) or made[key]
+            if row is None:
                 aside.append(SetAside(name, STAGE, "the checkpoint ended at once: no audio"))
                 continue
-            asked = {key: getattr(prompt, key) for key in ("speaker", "style", "rate", "text", "description")}
-            made = {"seed": seed, "seconds_to_generate": said.seconds, "stopped": said.stopped}
-            sound = {"audio": encode(said.samples, said.rate), "duration": said.duration}
-            rows.append({"id": name, "system": job.system, "prompt": prompt.id, **asked, **made, **sound})
+            asked = {field: getattr(prompt, field) for field in ASKED}
+            rows.append({**row, "id": name, "system": job.system, "prompt": prompt.id, **asked, "key": key})
         return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
+
+    def _generate(self, system: str, prompts: Sequence[Prompt]) -> list[dict | None]:
+        """What is made of each prompt; None where the checkpoint said nothing."""
+        if not prompts:
+            return []
+        texts, descriptions = [prompt.text for prompt in prompts], [prompt.description for prompt in prompts]
+        spoken = self._voice(system).speak(texts, descriptions, self.settings, [prompt.seed for prompt in prompts])
+        return [_sound(said) if len(said.samples) else None for said in spoken]
+
+    def _key_of(self, system: str, prompt: Prompt) -> str:
+        """Digest of all that a sample depends on."""
+        settings = {name: getattr(self.settings, name) for name in SAMPLING}
+        return digest(self._digest(system), prompt.text, prompt.description, prompt.seed, settings, VERSION)
+
+    def _digest(self, system: str) -> str:
+        if system not in self._digests:
+            self._digests[system] = checkpoint_digest(self.checkpoints[system])
+        return self._digests[system]
+
+    def _found(self, keys: Sequence[str]) -> dict[str, dict]:
+        """Rows of these keys in earlier shards."""
+        wanted = set(keys)
+        rows = [
+            row
+            for path in {self.earlier[key] for key in keys if key in self.earlier}
+            for row in pq.read_table(path, filters=[("key", "in", wanted)]).to_pylist()
+        ]
+        return {row["key"]: row for row in rows}
 
     def _voice(self, system: str):
         from parler_assets.tts.voice import Voice
@@ -179,7 +231,7 @@ class _Plan:
         name = "/".join(self._key(index))
         kept = {key: row[key] for key in ("speaker", "style", "text", "description")}
         sound = {"audio": encode(samples, rate), "duration": len(samples) / rate}
-        return {"id": f"{system}/{name}", "system": system, "prompt": name, **kept, **sound}
+        return {"id": f"{system}/{name}", "system": system, "prompt": name, "kind": "clip", **kept, **sound}
 
     def _key(self, index: int) -> tuple[str, str]:
         row = self.held_out.table.select(["corpus", "id"]).slice(index, 1).to_pylist()[0]
@@ -202,6 +254,20 @@ class _Plan:
             "styles": self.settings.styles,
             "rates": self.settings.rates,
         }
+
+
+def _spoken_before(folder: Path) -> dict[str, Path]:
+    """Key to the shard that has it, over whatever shards lie in the folder."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("part-*.parquet")):
+        if "key" in pq.read_schema(path).names:
+            found |= {key: path for key in pq.read_table(path, columns=["key"])["key"].to_pylist() if key}
+    return found
+
+
+def _sound(said: Utterance) -> dict:
+    made = {"seconds_to_generate": said.seconds, "stopped": said.stopped}
+    return made | {"audio": encode(said.samples, said.rate), "duration": said.duration}
 
 
 def _codec_rate(checkpoint: Path) -> int:

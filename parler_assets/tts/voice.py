@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,11 +35,11 @@ class Voice:
     """A loaded checkpoint with its two tokenizers."""
 
     def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
+        from parler_assets.tts import ParlerTTSForConditionalGeneration
         from parler_assets.tts.model.tokenizers import load_tokenizers
 
-        from parler_assets.tts import ParlerTTSForConditionalGeneration
-
-        self.model = ParlerTTSForConditionalGeneration.from_pretrained(checkpoint).to(device).eval()
+        model: Any = ParlerTTSForConditionalGeneration.from_pretrained(checkpoint)
+        self.model = model.to(device).eval()
         self.tokenizers = load_tokenizers(checkpoint)
         self.device = device
         codec = self.model.config.audio_encoder
@@ -50,20 +51,17 @@ class Voice:
 
     @torch.inference_mode()
     def speak(
-        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int
+        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
     ) -> list[Utterance]:
-        """Speak a batch. The same batch with the same seed gives the same samples on the same machine."""
+        """Speak a batch. With a seed for each text, a sample depends on its own seed and not on its company."""
         started = time.perf_counter()
-        torch.manual_seed(seed)
-        frames = max(1, round(settings.max_seconds * self.rate / self.hop))
-        output = self.model.generate(**self._inputs(texts, descriptions), **self._sampling(settings, frames))
+        output = self.model.generate(**self._inputs(texts, descriptions), **self.sampling(settings), seed=seed)
         samples = output.sequences.float().cpu().numpy().reshape(len(texts), -1)
         lengths = [int(length) for length in output.audios_length]
         share = (time.perf_counter() - started) / max(1, sum(lengths))
-        limit = (frames - self.codebooks) * self.hop
         return [
-            Utterance(sound[:length].copy(), self.rate, share * length, length < limit)
-            for sound, length in zip(samples, lengths, strict=True)
+            Utterance(sound[:length].copy(), self.rate, share * length, bool(ended))
+            for sound, length, ended in zip(samples, lengths, output.ended, strict=True)
         ]
 
     def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -76,10 +74,12 @@ class Voice:
             "prompt_attention_mask": prompt.attention_mask,
         }
 
-    def _sampling(self, settings: Evaluation, frames: int) -> dict:
-        options: dict = {"max_length": frames, "return_dict_in_generate": True, "do_sample": settings.temperature > 0}
+    def sampling(self, settings: Evaluation) -> dict:
+        """Options of `generate`. Positions count from the prompt's first token: a sample is the same in any batch."""
+        frames = max(1, round(settings.max_seconds * self.rate / self.hop))
+        options: dict = {"max_length": frames + self.codebooks, "do_sample": settings.temperature > 0}
         if settings.temperature > 0:
             options |= {"temperature": settings.temperature, "top_k": settings.top_k}
         if settings.guidance_scale > 1:
             options["guidance_scale"] = settings.guidance_scale
-        return options
+        return options | {"return_dict_in_generate": True, "count_padding": False}

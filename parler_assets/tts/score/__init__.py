@@ -15,9 +15,12 @@ from parler_assets.recipe import Annotation, Evaluation, digest
 from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.score import card as cards
+from parler_assets.tts.score.copies import copy_score
+from parler_assets.tts.score.judges import judge_samples
 from parler_assets.tts.score.measure import measure_samples
 from parler_assets.tts.score.numbers import Missing, Outcome, Score
 from parler_assets.tts.score.probe import Probe
+from parler_assets.tts.score.recogniser import errors_of
 from parler_assets.tts.score.table import (
     check_thresholds,
     flat,
@@ -28,7 +31,7 @@ from parler_assets.tts.score.table import (
 )
 from parler_assets.tts.score.voices import Speakers, known_speakers, sentences, train_probes
 
-VERSION = "1"
+VERSION = "2"
 __all__ = ["Score", "Scores", "check_thresholds", "not_above_chance", "read_scorecard", "score_samples"]
 
 
@@ -68,50 +71,82 @@ def score_samples(
     settings: Evaluation,
     device: str = "cpu",
     rebuild: bool = False,
+    held_out_loss: float | None = None,
 ) -> Scores:
     """Measure and score every sample, and write the scorecard.
 
     Args:
         bins: text bins of the lanes that have them: they know genders, pitches, edges and labels.
         base: the checkpoint whose codec made the codes.
+        held_out_loss: of the fine-tuned checkpoint, for its threshold.
 
     Raises:
         ShardError: an input is unfinished.
     """
     started = time.perf_counter()
     digests = [shards.read_manifest(path).digest for path in (samples, training_set, *bins)]
-    fingerprint = digest(digests, checkpoint_digest(base), annotation, settings.styles, settings.seed, VERSION)
+    judging = [settings.styles, settings.seed, settings.judged, settings.recogniser, settings.recogniser_revision]
+    fingerprint = digest(digests, checkpoint_digest(base), annotation, judging, held_out_loss, VERSION)
     finished = None if rebuild else read_scorecard(folder)
     if finished and finished["fingerprint"] == fingerprint:
         return Scores(folder, finished, True, time.perf_counter() - started)
     known = known_speakers(bins)
-    texts = shards.read(samples, ["text"])["text"].unique().to_pylist()
-    closed = sentences(training_set, texts, settings.speakers)
+    asked = shards.read(samples, ["text", "kind"]).to_pylist()
+    closed = sentences(training_set, [row["text"] for row in asked if row["kind"] != "long"], settings.speakers)
     measured = measure_samples(
         samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild
     )
     probes = train_probes(training_set, base, settings.styles, known, annotation, device)
-    rows = cards.with_hits(cards.with_requests(shards.read(measured.folder).to_pylist()), probes, known)
-    made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed)
+    rows = cards.with_requests(shards.read(measured.folder).to_pylist(), known.attributes)
+    rows = cards.with_hits(rows, probes, known)
+    rows, reasons, copied = _judged(samples, rows, folder / "judged", settings, device, rebuild)
+    made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed, reasons)
+    made["scores"] += [copied.as_dict()] if isinstance(copied, Score) else []
+    made["missing"] += [vars(copied)] if isinstance(copied, Missing) else []
     made |= {"fingerprint": fingerprint, "set_aside": len(shards.read_manifest(samples).set_aside)}
+    made |= {"held_out_loss": held_out_loss, "cost": _cost(rows, time.perf_counter() - started)}
     _write(folder, made, rows)
     return Scores(folder, made, False, time.perf_counter() - started)
 
 
-def _card(rows: list[dict], probes: dict[str, Probe], known: Speakers, recogniser: str, seed: int) -> dict:
+def _judged(
+    samples: Path, rows: list[dict], folder: Path, settings: Evaluation, device: str, rebuild: bool
+) -> tuple[list[dict], dict[str, str], Outcome]:
+    """Rows with what the slow judges say, the reasons of those that are not here, and the copies' STOI."""
+    values, reasons = judge_samples(samples, rows, folder, settings, device, rebuild)
+    stoi, copied = copy_score(samples)
+    judged = []
+    for row in rows:
+        row = {**row, **values.get(row["id"], {}), "stoi": stoi.get(row["id"])}
+        if row.get("heard_open") is not None:
+            counts = errors_of(row["text"], row["heard_open"])
+            row |= {f"{name}_open": count for name, count in counts.items()}
+        judged.append(row)
+    return judged, reasons, copied
+
+
+def _cost(rows: list[dict], scoring: float) -> dict[str, float]:
+    """Seconds: what generating the samples took, and what scoring them took."""
+    generated = sum(row["seconds_to_generate"] or 0.0 for row in rows)
+    return {"generation_seconds": round(generated, 3), "scoring_seconds": round(scoring, 3), "samples": len(rows)}
+
+
+def _card(
+    rows: list[dict], probes: dict[str, Probe], known: Speakers, recogniser: str, seed: int, reasons: dict[str, str]
+) -> dict:
     by_system = {system: [row for row in rows if row["system"] == system] for system in cards.SYSTEMS}
     by_system["chance"] = cards.chance_rows(by_system["finetuned"], seed)
     outcomes: list[Outcome] = []
     for system, chosen in by_system.items():
         outcomes += cards.system_scores(system, chosen, probes, known, recogniser)
-    outcomes += [Missing(metric, "finetuned", reason) for metric, reason in cards.NOT_HERE]
+        outcomes += cards.judged_scores(system, chosen, reasons) if system != "chance" else []
     differences = [score.as_dict() for score in cards.paired_differences(rows) if isinstance(score, Score)]
     return {
         "scores": [score.as_dict() for score in outcomes if isinstance(score, Score)],
         "missing": [vars(entry) for entry in outcomes if isinstance(entry, Missing)],
         "differences": differences,
         "worse_than_base": worse_than_base(differences),
-        "confusion": cards.confusions(rows, probes),
+        "confusion": cards.confusions(rows, probes, known.attributes),
     }
 
 

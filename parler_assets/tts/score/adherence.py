@@ -8,49 +8,78 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from parler_assets.tts.prompts import RATES
 from parler_assets.tts.score.numbers import Outcome, bootstrap, correlation, linear, mean, proportion
 
-RATES = (
-    "very slowly",
-    "quite slowly",
-    "slightly slowly",
-    "moderate speed",
-    "slightly fast",
-    "quite fast",
-    "very fast",
-)
 BETWEEN_GENDERS = 165.0  # Hz; between the usual means of men (about 120) and women (about 210)
 
 Row = Mapping
 Genders = Mapping[str, str]
 
 
-def rate_scores(system: str, rows: Sequence[Row]) -> list[Outcome]:
-    """Speaking rate asked for against measured: exact label, within one label, rank correlation."""
-    asked = [row for row in rows if row.get("rate") in RATES and row.get("speaking_rate") in RATES]
-    steps = np.array([RATES.index(row["speaking_rate"]) - RATES.index(row["rate"]) for row in asked], int)
-    pairs = [(RATES.index(row["rate"]), row["rate_measured"]) for row in asked if row.get("rate_measured")]
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute that is asked for by a label: its name in metrics, and the columns of a row.
+
+    `labels` rise with the measured number: faster, clearer, closer, livelier, higher.
+    """
+
+    name: str
+    asked: str
+    label: str
+    value: str
+    labels: tuple[str, ...] = RATES
+
+    def place(self, row: Row, column: str) -> int | None:
+        """Where the row's label stands, lowest 0; None where it has none of these labels."""
+        found = row.get(column)
+        return self.labels.index(found) if found in self.labels else None
+
+
+RATE = Attribute("rate", "rate", "speaking_rate", "rate_measured")
+OTHERS = ("noise", "reverberation", "speech_monotony", "pitch")
+
+
+def attributes(labels: Mapping[str, Sequence[str]]) -> list[Attribute]:
+    """Rate, and every other attribute that the corpus's bins have labels for."""
+    rate = tuple(labels.get("speaking_rate") or RATES)
+    found = [Attribute("rate", "rate", "speaking_rate", "rate_measured", rate)]
+    named = [name for name in OTHERS if labels.get(name)]
+    return found + [Attribute(n, f"{n}_asked", n, f"{n}_measured", tuple(labels[n])) for n in named]
+
+
+def label_scores(system: str, rows: Sequence[Row], attribute: Attribute = RATE) -> list[Outcome]:
+    """Label asked for against measured: exact, within one label, rank correlation with the number measured."""
+    name = attribute.name
+    placed = [(attribute.place(row, attribute.asked), row) for row in rows]
+    asked = [(place, row) for place, row in placed if place is not None]
+    steps = np.array(
+        [found - place for place, row in asked if (found := attribute.place(row, attribute.label)) is not None]
+    )
+    pairs = [(place, row[attribute.value]) for place, row in asked if row.get(attribute.value) is not None]
     return [
-        proportion("rate_exact", system, list(steps == 0)),
-        proportion("rate_within_one", system, list(abs(steps) <= 1)),
-        bootstrap("rate_spearman", system, np.reshape(pairs, (-1, 2)), correlation, least=3),
+        proportion(f"{name}_exact", system, list(steps == 0)),
+        proportion(f"{name}_within_one", system, list(abs(steps) <= 1)),
+        bootstrap(f"{name}_spearman", system, np.reshape(pairs, (-1, 2)), correlation, least=3),
     ]
 
 
-def monotonicity(system: str, rows: Sequence[Row]) -> Outcome:
-    """Share of pairs, same speaker, style and text, in which the faster request is the faster speech."""
+def monotonicity(system: str, rows: Sequence[Row], attribute: Attribute = RATE) -> Outcome:
+    """Share of pairs, same speaker, style and text, in which the higher request is the higher measurement."""
     groups = defaultdict(list)
     for row in rows:
-        if row.get("rate") in RATES and row.get("rate_measured"):
-            key = (row["speaker"], row["style"], row["text"])
-            groups[key].append((RATES.index(row["rate"]), row["rate_measured"]))
+        place, value = attribute.place(row, attribute.asked), row.get(attribute.value)
+        if place is not None and value is not None:
+            groups[row["speaker"], row["style"], row["text"]].append((place, value))
     pairs = [
         first[1] < second[1] for group in groups.values() for first in group for second in group if first[0] < second[0]
     ]
-    return proportion("rate_monotone", system, pairs, "chance is 0.5; pairs of one text are not independent")
+    note = "chance is 0.5; pairs of one text are not independent"
+    return proportion(f"{attribute.name}_monotone", system, pairs, note)
 
 
 def gender_score(system: str, rows: Sequence[Row], genders: Genders) -> Outcome:

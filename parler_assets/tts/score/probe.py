@@ -1,7 +1,9 @@
-"""Who speaks, in which style? A probe trained on copy-synthesized training clips, judged on real held-out ones.
+"""Who speaks, in which style? A probe trained on real clips that went through the codec, judged on other real ones.
 
-It knows these speakers and styles only, and hears everything through the codec, so that it cannot tell generated from
-recorded speech by the codec's colour. Its score on real and copied held-out clips is the ceiling to compare with.
+Where enough clips are held out it learns from held-out ones that the samples are not compared with, so that a model
+that recites its training clips is not flattered; otherwise from training clips, and the score's note says so. It knows
+these speakers and styles only, and hears everything through the codec, so that it cannot tell generated from recorded
+speech by the codec's colour. Its score on real and copied held-out clips is the ceiling to compare with.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ LEAST = 3  # clips of a class, below which it cannot be learnt
 class Probe:
     """A classifier of one attribute (`speaker` or `style`)."""
 
-    def __init__(self, attribute: str, features: np.ndarray, labels: Sequence[str | None]) -> None:
-        self.attribute = attribute
+    def __init__(self, attribute: str, features: np.ndarray, labels: Sequence[str | None], source: str = "") -> None:
+        self.attribute, self.source = attribute, source
         given = np.array([label or "" for label in labels])
         names, counts = np.unique(given, return_counts=True)
         self.classes = [str(name) for name, count in zip(names, counts, strict=True) if name and count >= LEAST]
@@ -42,11 +44,20 @@ class Probe:
             return [None] * len(features)
         return [str(name) for name in self.model.predict(features)]
 
+    def sureness(self, features: np.ndarray, asked: Sequence[str]) -> np.ndarray:
+        """Probability (N,) that the probe gives the class asked for; only of its own classes."""
+        assert self.model is not None
+        chances = self.model.predict_proba(features)
+        places = [list(self.model.classes_).index(name) for name in asked]
+        return chances[np.arange(len(places)), places]
+
     def score(self, system: str, asked: Sequence[str | None], heard: Sequence[str | None]) -> Outcome:
         metric = f"{self.attribute}_probe"
         if self.model is None:
             reason = f"fewer than two {self.attribute}s with {LEAST} training clips each"
             return Missing(metric, system, reason)
         pairs = [(a, h) for a, h in zip(asked, heard, strict=True) if a in self.classes]
-        note = f"{len(self.classes)} classes, chance {self.chance:.2f}"
+        note = f"{len(self.classes)} classes, chance {self.chance:.2f}" + f", learnt from {self.source}" * bool(
+            self.source
+        )
         return proportion(metric, system, [a == h for a, h in pairs], note)

@@ -15,18 +15,73 @@ NAMES = {
     "rate_within_one": "rate: within one label",
     "rate_spearman": "rate: rank correlation",
     "rate_monotone": "rate: faster when asked faster",
+    "noise_exact": "noise: exact label",
+    "noise_within_one": "noise: within one label",
+    "noise_spearman": "noise: rank correlation",
+    "noise_monotone": "noise: clearer when asked clearer",
+    "reverberation_exact": "reverberation: exact label",
+    "reverberation_within_one": "reverberation: within one label",
+    "reverberation_spearman": "reverberation: rank correlation",
+    "reverberation_monotone": "reverberation: closer when asked closer",
+    "speech_monotony_exact": "melody: exact label",
+    "speech_monotony_within_one": "melody: within one label",
+    "speech_monotony_spearman": "melody: rank correlation",
+    "speech_monotony_monotone": "melody: livelier when asked livelier",
+    "pitch_exact": "pitch: exact label",
+    "pitch_within_one": "pitch: within one label",
+    "pitch_spearman": "pitch: rank correlation",
+    "pitch_monotone": "pitch: higher when asked higher",
     "speaker_gender": "gender by pitch",
     "pitch_correlation": "pitch: correlation with the speaker's",
     "pitch_error_semitones": "pitch: error in semitones",
     "speaker_probe": "speaker (probe)",
     "style_probe": "style (probe)",
+    "emphasis_stands_out": "emphasis: marked word stands out",
+    "emphasis_rises": "emphasis: more than without the mark",
     "word_error_rate": "word error rate (grammar)",
+    "word_error_rate_open": "word error rate (Whisper)",
+    "long_word_error_rate": "long texts: word error rate (grammar)",
+    "drift_speaker": "drift: surety of the speaker, end minus start",
+    "drift_pitch_semitones": "drift: semitones, end against start",
+    "drift_level_db": "drift: dB, end against start",
+    "speaker_every_seed": "seeds: all heard as the speaker",
+    "spread_pitch_semitones": "seeds: spread of pitch in semitones",
+    "spread_rate": "seeds: spread of rate, relative",
+    "distillmos": "naturalness (DistillMOS, 1 to 5)",
+    "squim_stoi": "intelligibility (SQUIM STOI)",
+    "squim_pesq": "quality (SQUIM PESQ)",
+    "squim_si_sdr": "distortion (SQUIM SI-SDR, dB)",
+    "stoi": "STOI against the real clip",
     "silent": "silent",
     "length_plausible": "plausible length",
     "stopped_by_itself": "ended by itself",
     "real_time_factor": "seconds per second of audio",
 }
-LOWER_IS_BETTER = {"word_error_rate", "held_out_loss", "pitch_error_semitones", "silent"}
+LOWER_IS_BETTER = {
+    "word_error_rate",
+    "word_error_rate_open",
+    "held_out_loss",
+    "pitch_error_semitones",
+    "silent",
+    "word_errors",
+    "word_errors_open",
+}
+VERSA = {  # VERSA's names of what it has too (wavlab-speech/versa, "Key in Report")
+    "heard_open": "whisper_hyp_text",
+    "deleted_open": "whisper_wer_delete",
+    "inserted_open": "whisper_wer_insert",
+    "replaced_open": "whisper_wer_replace",
+    "equal_open": "whisper_wer_equal",
+    "heard": "grammar_hyp_text",
+    "deleted": "grammar_wer_delete",
+    "inserted": "grammar_wer_insert",
+    "replaced": "grammar_wer_replace",
+    "equal": "grammar_wer_equal",
+    "text": "ref_text",
+    "squim_stoi": "torch_squim_stoi",
+    "squim_pesq": "torch_squim_pesq",
+    "squim_si_sdr": "torch_squim_si_sdr",
+}
 
 
 def markdown(card: dict) -> str:
@@ -41,10 +96,19 @@ def markdown(card: dict) -> str:
     for difference in card["differences"]:
         name = NAMES.get(difference["metric"], difference["metric"].replace("_", " "))
         lines.append(f"- {difference['system']}, {name}: {_cell(difference)}")
-    missing = {(entry["metric"], entry["reason"]) for entry in card["missing"] if entry["system"] == "finetuned"}
-    lines += [f"- not scored: {metric}: {reason}" for metric, reason in sorted(missing)]
+    lines += [f"- not scored: {', '.join(metrics)}: {reason}" for reason, metrics in missing_of(card).items()]
     lines += [f"- **got worse than its base: {flag}**" for flag in card["worse_than_base"]]
     return "\n".join(lines) + "\n"
+
+
+def missing_of(card: dict, systems: Sequence[str] = ("finetuned", "copy")) -> dict[str, list[str]]:
+    """Reason to the scores that are not to be had for it."""
+    found: dict[str, list[str]] = {}
+    for entry in card["missing"]:
+        metrics = found.setdefault(entry["reason"], []) if entry["system"] in systems else []
+        if entry["metric"] not in metrics:
+            metrics.append(entry["metric"])
+    return {reason: metrics for reason, metrics in found.items() if metrics}
 
 
 def _cell(score: dict | None) -> str:
@@ -64,6 +128,8 @@ def flat(card: dict) -> dict[str, float]:
 def check_thresholds(card: dict, thresholds: Thresholds) -> list[str]:
     """What keeps a checkpoint from release: scores on the wrong side of a threshold, or missing where one is set."""
     found = {score["metric"]: score["value"] for score in card["scores"] if score["system"] == "finetuned"}
+    if card.get("held_out_loss") is not None:
+        found["held_out_loss"] = card["held_out_loss"]
     failures = []
     for metric, limit in thresholds.model_dump().items():
         if limit is None:
@@ -91,17 +157,24 @@ def worse_than_base(differences: Sequence[dict]) -> list[str]:
     """Metrics whose paired difference to the base lies wholly on the wrong side of zero."""
     flags = []
     for score in differences:
-        wrong = score["low"] > 0 if score["metric"] == "word_errors" else score["high"] < 0
+        wrong = score["low"] > 0 if score["metric"] in LOWER_IS_BETTER else score["high"] < 0
         if wrong:
             flags.append(f"{score['metric']} {score['value']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]")
     return flags
 
 
 def write_lines(path: Path, rows: Sequence[dict]) -> None:
-    """One JSON object a sample, keyed as VERSA's result files are: `key` first, then a number or text per metric."""
-    left_out = {"features", "id"}
+    """One JSON object a sample, as VERSA's result files are: `key`, then a number or text per metric, by its names."""
+    left_out = {"features", "id", "first_features", "last_features", "prominence"}
     with shards.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row in rows:
-            plain = {"key": row["id"], **{name: value for name, value in row.items() if name not in left_out}}
+            plain = {VERSA.get(name, name): value for name, value in row.items() if name not in left_out}
             plain["wer_grammar"] = row["word_errors"] / row["words"] if row.get("words") else None
-            file.write(json.dumps(plain, ensure_ascii=False) + "\n")
+            file.write(json.dumps({"key": row["id"], **plain}, ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The rows that `write_lines` wrote, by our names."""
+    named = {theirs: ours for ours, theirs in VERSA.items()} | {"key": "id"}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [{named.get(name, name): value for name, value in json.loads(line).items()} for line in lines]

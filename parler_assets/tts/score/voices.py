@@ -12,12 +12,15 @@ import numpy as np
 from parler_assets.recipe import Annotation
 from parler_assets.speech import shards
 from parler_assets.speech.audio import Clip
-from parler_assets.tts.data import HELD_OUT, TRAIN, open_split
+from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
+from parler_assets.tts.score.adherence import Attribute, attributes
 from parler_assets.tts.score.features import features
 from parler_assets.tts.score.measure import tags
 from parler_assets.tts.score.probe import Probe
+from parler_assets.tts.synthesize import CLIPS_PER_CELL
 
-PER_CELL = 8  # training clips of each speaker and style that the probes learn from
+PER_CELL = 8  # clips of each speaker and style that the probes learn from
+LEAST = 4  # held-out clips of each speaker and style, beside those the samples are compared with, to learn from them
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Speakers:
     genders: dict[str, str]
     pitches: dict[str, float]  # Hz, mean over a speaker's clips
     bin_facts: dict | None
+
+    @property
+    def attributes(self) -> list[Attribute]:
+        """What is asked for by labels, with the corpus's own labels."""
+        return attributes((self.bin_facts or {}).get("labels", {}))
 
 
 def known_speakers(bins: Sequence[Path]) -> Speakers:
@@ -53,11 +61,10 @@ def sentences(training_set: Path, texts: Sequence[str], speakers: Sequence[str])
 def train_probes(
     training_set: Path, base: Path, styles: Sequence[str], known: Speakers, annotation: Annotation, device: str
 ) -> dict[str, Probe]:
-    """Probes of speaker and style, from training clips encoded and decoded by the codec."""
+    """Probes of speaker and style, from real clips that went through the codec: held-out ones where they suffice."""
     from parler_assets.speech.codec import load_codec
 
-    split = open_split(training_set, TRAIN)
-    chosen = _chosen(split.table.select(["speaker", "style", "text"]).to_pylist(), known, styles)
+    split, chosen, source = _learnt_from(training_set, known, styles)
     rows = [split.table.slice(index, 1).to_pylist()[0] for index in chosen]
     codec = load_codec(base, device)
     clips = []
@@ -67,12 +74,27 @@ def train_probes(
     measured = tags(clips, rows, annotation, known.genders, None, device)
     heard = [features(clip, {**row, "duration": clip.seconds}) for clip, row in zip(clips, measured, strict=True)]
     stacked = np.array(heard)
-    return {name: Probe(name, stacked, [row[name] for row in rows]) for name in ("speaker", "style")}
+    return {name: Probe(name, stacked, [row[name] for row in rows], source) for name in ("speaker", "style")}
 
 
-def _chosen(rows: Sequence[dict], known: Speakers, styles: Sequence[str]) -> list[int]:
+def _learnt_from(training_set: Path, known: Speakers, styles: Sequence[str]) -> tuple[Split, list[int], str]:
+    """Held-out clips other than those that are samples of `real`; training clips where those are too few."""
+    held_out = open_split(training_set, HELD_OUT)
+    cells = [rows[CLIPS_PER_CELL:] for rows in _cells(held_out, known, styles)]
+    if cells and min(map(len, cells)) >= LEAST:
+        return held_out, _some(cells), "held-out clips"
+    train = open_split(training_set, TRAIN)
+    return train, _some(_cells(train, known, styles)), "training clips, as too few are held out"
+
+
+def _cells(split: Split, known: Speakers, styles: Sequence[str]) -> list[list[int]]:
+    """Row numbers of each speaker and style."""
     cells = defaultdict(list)
-    for index, row in enumerate(rows):
+    for index, row in enumerate(split.table.select(["speaker", "style"]).to_pylist()):
         if row["speaker"] in known.genders and row["style"] in styles:
             cells[row["speaker"], row["style"]].append(index)
-    return sorted(index for cell in cells.values() for index in cell[:PER_CELL])
+    return list(cells.values())
+
+
+def _some(cells: Sequence[Sequence[int]]) -> list[int]:
+    return sorted(index for cell in cells for index in cell[:PER_CELL])
