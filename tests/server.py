@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -22,8 +22,8 @@ START_SECONDS, STOP_SECONDS = 180, 60
 class Server:
     """What a browser and GraphQL see under `url`."""
 
-    def __init__(self, url: str, home: Path) -> None:
-        self.url, self.home = url, home
+    def __init__(self, url: str, home: Path, location: str = "parler_assets") -> None:
+        self.url, self.home, self.location = url, home, location
 
     def ask(self, query: str, **variables) -> dict:
         """A GraphQL answer's data."""
@@ -33,6 +33,35 @@ class Server:
             content = json.load(answer)
         assert "errors" not in content, content["errors"]
         return content["data"]
+
+    def launch(self, job: str, config: dict | None = None, assets: Sequence[str] = ()) -> str:
+        """Start a run of a job, or of some of its assets, as the UI does; its id."""
+        selector = {"repositoryLocationName": self.location, "repositoryName": "__repository__", "pipelineName": job}
+        if assets:
+            selector["assetSelection"] = [{"path": asset.split("/")} for asset in assets]
+        params = {"selector": selector, "mode": "default", "runConfigData": config or {}}
+        return self._launched("launchRun($params: ExecutionParams!)", "launchRun(executionParams: $params)", params)
+
+    def reexecute(self, run: str) -> str:
+        """What the UI's button "Re-execute from failure" does; the new run's id."""
+        params = {"parentRunId": run, "strategy": "FROM_FAILURE"}
+        call = "launchRunReexecution(reexecutionParams: $params)"
+        return self._launched("again($params: ReexecutionParams!)", call, params)
+
+    def _launched(self, signature: str, call: str, params: dict) -> str:
+        wanted = "__typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }"
+        (answer,) = self.ask(f"mutation {signature} {{ {call} {{ {wanted} }} }}", params=params).values()
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def terminate(self, run: str) -> None:
+        query = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+        assert self.ask(query, id=run)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+
+    def slots(self, pool: str = "gpu") -> int:
+        """How many slots of a pool are held."""
+        query = "query($pool: String) { instance { concurrencyLimit(concurrencyKey: $pool) { activeSlotCount } } }"
+        return self.ask(query, pool=pool)["instance"]["concurrencyLimit"]["activeSlotCount"]
 
     def run_status(self, run: str) -> str:
         return self.ask("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run)["runOrError"][
