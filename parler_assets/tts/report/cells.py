@@ -89,7 +89,7 @@ def _chosen(samples: Path) -> tuple[dict[str, tuple[str, str]], dict[tuple[str, 
     """Prompt to its cell, for the prompts shown, in order; and how many of each cell are not shown."""
     facts = shards.read_manifest(samples).facts
     rows = shards.read(samples, ["system", "prompt", "speaker", "style", "rate"]).to_pylist()
-    rates = facts.get("rates", [])
+    ranks = {rate: rank for rank, rate in enumerate(facts.get("rates", []))}
     prompts: dict = defaultdict(dict)
     for row in rows:
         kind = "clip" if row["system"] in ("real", "copy") else "prompt"
@@ -99,7 +99,7 @@ def _chosen(samples: Path) -> tuple[dict[str, tuple[str, str]], dict[tuple[str, 
     left_out = {}
     for speaker, style in order:
         spoken, clips = prompts[speaker, style, "prompt"], prompts[speaker, style, "clip"]
-        ranked = sorted(spoken, key=lambda prompt: rates.index(spoken[prompt]))
+        ranked = sorted(spoken, key=lambda prompt: ranks.get(spoken[prompt], len(ranks)))  # asked for by degree: last
         every = max(1, len(ranked) // MOST_PROMPTS)
         shown = ranked[::every][:MOST_PROMPTS] if len(ranked) > MOST_PROMPTS else ranked
         chosen |= dict.fromkeys([*shown, *list(clips)[:1]], (speaker, style))
