@@ -1,7 +1,7 @@
 """What the two synthetic corpora consist of, clip by clip: a pure function of their settings.
 
-Every clip draws from a generator seeded by its corpus's seed and its own number, so that clip 17 is the same in a corpus
-of 20 and of 2000 clips.
+Every clip draws from a generator seeded by its corpus's seed and its own number, so that clip 17 is the same in a
+corpus of 20 and of 2000 clips.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from parler_assets.sample.espeak import speak
 from parler_assets.sample.room import add_noise, reverberate
 from parler_assets.sample.sentences import emphasised, sentence, sentences
-from parler_assets.sample.voices import NAMED, STYLES, Delivery, generic_speaker
+from parler_assets.sample.voices import FAMILIAR, NAMED, STYLES, Delivery, generic_speaker
 
 SHARED = 48  # sentences that the named speakers have in common: every style is heard on the same words
 CLEAN_SNR, CLEAN_C50 = 48.0, 60.0  # dB; a studio still has a noise floor
@@ -69,19 +69,23 @@ def _generic(number: int, seed: int) -> PlannedClip:
 
 
 def pretraining_clips(count: int, seed: int) -> list[PlannedClip]:
-    """Clips of nameless voices in every style, three of four of them clean: what the base checkpoint learns from."""
+    """Clips in every style for the base checkpoint: three of four are clean, two of five by a familiar voice."""
     return [_pretraining(number, seed) for number in range(count)]
 
 
 def _pretraining(number: int, seed: int) -> PlannedClip:
     draw = random.Random(f"pretraining {seed} {number}")
-    speaker, style = generic_speaker(draw), draw.choice([*STYLES, "default", "default"])
+    speaker = draw.choice(FAMILIAR) if draw.random() < 0.4 else generic_speaker(draw)
+    style = draw.choice([*STYLES, "default", "default"])
     text = sentence(draw)
     text = emphasised(text, draw) if style == "emphasis" else text
     delivery = Delivery(text, speaker, STYLES[style], pace(draw), draw.uniform(-2, 2))
     studio = draw.random() < 0.75
     snr, c50 = (draw.uniform(42, 54), CLEAN_C50) if studio else (draw.uniform(0, 45), draw.uniform(6, 40))
-    return PlannedClip(f"pretraining_{number:06d}", None, style, speaker.gender, delivery, snr, c50)
+    return PlannedClip(f"pretraining_{number:06d}", speaker.name or None, style, speaker.gender, delivery, snr, c50)
+
+
+PLANS = {"named": named_clips, "generic": generic_clips, "pretraining": pretraining_clips}
 
 
 def pace(draw: random.Random) -> float:

@@ -44,13 +44,16 @@ def descriptions(source: SyntheticSource) -> dict[str, str]:
 
 
 def pretraining_descriptions(clips: Sequence[PlannedClip], seed: int = 0) -> dict[str, str]:
-    """Id to description for nameless voices in every style: in Expresso's words for clips without noise, which are of
-    "high quality"; for others gender, rate, pitch, noise and reverberation beside the style."""
+    """Id to description for voices in every style: in Expresso's words for clips without noise, which are of
+    "high quality"; for others gender, rate, pitch, noise and reverberation beside the style. A familiar voice is called
+    by its name in place of its gender."""
     found = {}
     for number, clip in enumerate(clips):
         known = known_labels(clip) | {"style": clip.style}
         if clip.snr >= STUDIO_SNR:
             known = {name: known[name] for name in ("gender", "style", "speaking_rate")} | {"quality": "high"}
+        if clip.speaker:
+            known = {"name": clip.speaker} | {name: value for name, value in known.items() if name != "gender"}
         options = sentences(known, WORDINGS, seed)
         found[clip.id] = options[number % len(options)]
     return found

@@ -76,6 +76,23 @@ def generic_speaker(draw: random.Random) -> Speaker:
     return Speaker("", gender, variant, pitch, round(draw.uniform(*_TRACTS[gender]), 3))
 
 
+def _familiar(name: str, gender: str) -> Speaker:
+    draw = random.Random(f"familiar {name}")
+    variant, tract = draw.choice(_GENERIC[gender]), draw.uniform(*_TRACTS[gender])
+    return Speaker(name, gender, variant, draw.randint(20, 65), round(tract, 3))
+
+
+# Voices that only the base checkpoint was pretrained on: from them it learns that a name stands for a voice.
+FAMILIAR = tuple(
+    _familiar(name, gender)
+    for gender, names in (
+        ("male", ("Gary", "Rick", "David", "Will", "Jason", "Bruce")),
+        ("female", ("Laura", "Karen", "Brenda", "Rose", "Naomie", "Tina")),
+    )
+    for name in names
+)
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One sentence by one speaker in one style; `pace` is a factor on the speaking rate."""
