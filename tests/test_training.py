@@ -36,8 +36,8 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory):
-    """Without dropout, so that losses can be computed another way."""
-    return Place(tmp_path_factory.mktemp("still"))
+    """Without dropout, so that losses can be computed another way, and with a table of positions."""
+    return Place(tmp_path_factory.mktemp("still"), rope=False)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,27 @@ def test_an_update_is_the_same_however_it_is_cut(still, cut):
     other = still.train(f"cut{cut}", max_steps=3, **cut)
     for a, b in zip(measured(one), measured(other), strict=True):
         assert a == pytest.approx(b, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["still", "place"])
+def test_padding_changes_neither_loss_nor_gradient(kind, request):
+    """One padded batch against clips one by one, with a table of positions and with rotary ones."""
+    place = request.getfixturevalue(kind)
+    trainer = assemble(place.job("padded", settings(batch_size=8)))
+    network, read = trainer.network.eval(), trainer.updates.reader
+    rows = tuple(trainer.updates[0]["rows"])
+    found = {}
+    for cut, batches in {"whole": [rows], "one by one": [(row,) for row in rows]}.items():
+        network.zero_grad()
+        summed = torch.stack([trainer.losses(network, read(batch)) for batch in batches]).sum(0)
+        summed.sum().backward()
+        found[cut] = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+        found[cut]["loss"] = summed.detach()
+    assert not bool(read(rows)["prompt_attention_mask"].all())
+    assert found["whole"].keys() == found["one by one"].keys()
+    for name, expected in found["one by one"].items():
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(found["whole"][name], expected, rtol=1e-4, atol=2e-5 * scale, msg=name)
 
 
 def test_the_logged_loss_is_the_mean_over_real_targets(still):

@@ -157,6 +157,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         prompt_input_ids: Tensor | None = None,
         prompt_attention_mask: Tensor | None = None,
         projected: bool = False,
+        count_padding: bool = True,
     ) -> Reading:
         """What the decoder reads, from the text encoder's states or, if `projected`, from states as it reads them."""
         if not projected and hasattr(self, "enc_to_dec_proj"):
@@ -168,7 +169,10 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         if not self.config.prompt_cross_attention or prompt is None:
             padding = None if prompt_mask is None else (prompt_mask == 0).sum(1)
             return Reading(states, attention_mask, prompt, padding)
-        prompt = prompt + self.embed_positions(torch.arange(prompt.shape[1], device=prompt.device))
+        positions = torch.arange(prompt.shape[1], device=prompt.device)
+        if prompt_mask is not None and not count_padding:
+            positions = (positions - (prompt_mask == 0).sum(1, keepdim=True)).clamp(min=0)
+        prompt = prompt + self.embed_positions(positions)
         if attention_mask is not None or prompt_mask is not None:
             pairs = ((states, attention_mask), (prompt, prompt_mask))
             masks = [part.new_ones(part.shape[:2]) if mask is None else mask for part, mask in pairs]
@@ -206,6 +210,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         description_states: Tensor | None = None,
         loss_reduction: str = "mean",
         output_logits: bool = True,
+        count_padding: bool = True,
         **ignored: Any,
     ) -> ParlerTTSOutput:
         """Predict every column from the columns before it.
@@ -219,13 +224,21 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             description_states: states (B, S, d_text) from `describe`, instead of `input_ids`.
             loss_reduction: "mean" or "sum" over a codebook's targets.
             output_logits: False computes logits at the targets only and returns none: for training.
+            count_padding: positions of a padded prompt start with its padding, as the original counts them. False
+                starts at its first token: a clip then gives what it gives alone, whatever it is padded with.
 
         The loss counts T codes and one end per codebook, as the original does. Its training script then divided by
         the padded size; divide a "sum" by `targets` instead.
         """
         K = self.config.decoder.num_codebooks
         reading = self._reading(
-            input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states
+            input_ids,
+            attention_mask,
+            prompt_input_ids,
+            prompt_attention_mask,
+            encoder_outputs,
+            description_states,
+            count_padding,
         )
         if decoder_input_ids is not None:
             ids = decoder_input_ids.view(-1, K, decoder_input_ids.shape[-1]).transpose(1, 2)
@@ -233,7 +246,11 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             ids = self.config.decoder.pattern.inputs(labels)
         else:
             raise ValueError("forward needs labels or decoder_input_ids")
-        hidden = self.hidden(reading, ids)
+        positions = None
+        if reading.padding is not None and reading.prompt is not None and not count_padding:
+            columns = reading.prompt.shape[1] + ids.shape[1]
+            positions = (torch.arange(columns, device=ids.device) - reading.padding[:, None]).clamp(min=0)
+        hidden = self.hidden(reading, ids, positions=positions)
         output = ParlerTTSOutput(encoder_last_hidden_state=reading.states)
         if labels is not None:
             self._learn(output, hidden, labels, loss_reduction, output_logits)
@@ -241,14 +258,16 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             output.logits = _rows(self.decoder.logits(hidden))
         return output
 
-    def _reading(self, input_ids, attention_mask, prompt_ids, prompt_mask, encoder_outputs, states) -> Reading:
+    def _reading(
+        self, input_ids, attention_mask, prompt_ids, prompt_mask, encoder_outputs, states, count_padding=True
+    ) -> Reading:
         if encoder_outputs is not None:
-            return self.read(encoder_outputs[0], attention_mask, prompt_ids, prompt_mask, projected=True)
+            return self.read(encoder_outputs[0], attention_mask, prompt_ids, prompt_mask, True, count_padding)
         if states is None:
             if input_ids is None:
                 raise ValueError("forward needs input_ids, description_states or encoder_outputs")
             states = self.describe(input_ids, attention_mask)
-        return self.read(states, attention_mask, prompt_ids, prompt_mask)
+        return self.read(states, attention_mask, prompt_ids, prompt_mask, False, count_padding)
 
     def _learn(self, output: ParlerTTSOutput, hidden: Tensor, labels: Tensor, reduction: str, keep: bool) -> None:
         """Fill in the loss, from logits everywhere or only where there is something to learn."""

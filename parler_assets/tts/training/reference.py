@@ -40,5 +40,5 @@ class Reference:
         means = []
         for rows in self.batches:
             batch = {key: value.to(device) for key, value in self.reader(rows).items()}
-            means.append(float(losses(model, batch, reduction="mean").mean()))
+            means.append(float(losses(model, batch, reduction="mean", count_padding=True).mean()))
         return {"reference_eval_loss": float(np.mean(means))}

@@ -128,14 +128,20 @@ class FineTuner(Trainer):
         self.meter.count(inputs["frames"], inputs["flops"])
         return summed @ self.weights * scale
 
-    def losses(self, model: nn.Module, batch: Batch, reduction: str = "sum") -> torch.Tensor:
-        """Loss of each codebook (K,) float32, over the real targets of a micro-batch."""
+    def losses(
+        self, model: nn.Module, batch: Batch, reduction: str = "sum", count_padding: bool = False
+    ) -> torch.Tensor:
+        """Loss of each codebook (K,) float32, over the real targets of a micro-batch.
+
+        With `count_padding` positions start with a prompt's padding, as in the reference: the loss of a clip then
+        depends on its batch.
+        """
         batch = dict(batch)
         if self._states is not None:
             batch["description_states"] = self._states[batch.pop("state_rows")]
         half = self.settings.precision == "bfloat16"
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
-            output = model(**batch, loss_reduction=reduction, output_logits=False)
+            output = model(**batch, loss_reduction=reduction, output_logits=False, count_padding=count_padding)
         return torch.stack(output.per_codebook_losses)
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
