@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from parler_assets.cli_speech import app as speech_commands
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", "-r", help="sample, expresso or a file; default: PARLER_RECIPE or sample")
@@ -132,7 +134,7 @@ def _closing(home: Path) -> None:
     from parler_assets.definitions import defs, recipe
 
     workspace = (defs.resources or {})["workspace"]
-    samples, scorecard = workspace.evaluation_samples / "report.html", workspace.scorecard / "scorecard.md"
+    samples, scorecard = workspace.scorecard / "report.html", workspace.scorecard / "scorecard.md"
     if not scorecard.is_file():
         _fail(f"nothing to show for {recipe.name} yet: `parler-assets run --recipe {recipe.name}` makes it")
     typer.echo(f"\n{scorecard.read_text(encoding='utf-8').strip()}\n")
@@ -164,6 +166,9 @@ def _tool(name: str) -> str:
 def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(1)
+
+
+app.add_typer(speech_commands)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 import sys
 import threading
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
+from parler_assets.tts.prompts import RATES
 from parler_assets.tts.say import CHUNK, Request, Sayer, SayError, chunks, readable
 from parler_assets.tts.serve import speech_app
 from parler_assets.tts.voice import Utterance
@@ -97,6 +100,36 @@ def test_pcm_is_streamed_while_it_is_made(client):
     assert answer.headers.get("transfer-encoding") == "chunked"
 
 
+@pytest.mark.parametrize(("kind", "header"), [("wav", 44), ("mp3", 288), ("flac", 86)])
+def test_a_streamed_file_is_the_file_but_for_the_lengths_in_its_header(client, kind, header):
+    asked = {"model": "m", "voice": "Talia", "input": "A few words. " * 30, "response_format": kind}
+    whole = client.audio.speech.create(**asked).read()
+    with client.audio.speech.with_streaming_response.create(**asked, extra_body={"stream": True}) as answer:
+        assert answer.headers.get("transfer-encoding") == "chunked"
+        streamed = b"".join(answer.iter_bytes())
+    assert len(streamed) == pytest.approx(len(whole), rel=0.02)
+    if kind == "flac":
+        assert streamed[header:] == whole[header:]
+    if kind == "wav":
+        both = [np.frombuffer(data[header:], "<i2").astype(int) for data in (whole, streamed)]
+        assert abs(both[0] - both[1]).max() <= 1
+
+
+def test_events_carry_the_audio_in_pieces(address):
+    body = {"model": "m", "voice": "Jerry", "input": "Hello there.", "response_format": "pcm", "stream_format": "sse"}
+    answer = httpx.post(f"{address}/v1/audio/speech", json=body)
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+    assert events[-1] == {"type": "speech.audio.done"}
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert len(sound) == 2 * 12 * 400
+
+
+@pytest.mark.parametrize(("speed", "rate"), [(1.0, RATES[3]), (0.25, RATES[0]), (1.25, RATES[5]), (4.0, RATES[6])])
+def test_speed_chooses_the_rate(client, tone, speed, rate):
+    client.audio.speech.create(model="m", voice="Talia", input="Hello.", speed=speed)
+    assert tone.heard[-1][1] == f"Talia, default, {rate}"
+
+
 def test_instructions_replace_the_description(client, tone):
     client.audio.speech.create(model="m", voice="jerry", input="One.", instructions="He mumbles.")
     client.audio.speech.create(model="m", voice="jerry", input="Two.", extra_body={"style": "happy"})
@@ -112,6 +145,8 @@ def test_instructions_replace_the_description(client, tone):
         ({"input": "добрый день"}, "another script"),
         ({"input": "word " * 5000}, "split"),
         ({"extra_body": {"style": "furious"}}, "default, happy"),
+        ({"extra_body": {"rate": "breakneck"}}, "quite fast"),
+        ({"input": "<p></p>"}, "nothing to say"),
         ({"response_format": "aac"}, "response_format"),
     ],
 )
@@ -144,13 +179,59 @@ def test_a_failed_batch_does_not_end_the_server(client):
 
 def test_a_client_that_leaves_costs_at_most_what_is_being_spoken(address, tone):
     tone.pause = 0.3
-    text = " ".join([f"Sentence number {n}, {'x' * 150}." for n in range(30)])
+    text = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(30)])
     body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "pcm"}
     with httpx.stream("POST", f"{address}/v1/audio/speech", json=body) as answer:
+        assert answer.status_code == 200
         next(answer.iter_raw())
-    time.sleep(1.5)
+    assert wait_for(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
     assert sum(tone.sizes) < 30
-    assert httpx.get(f"{address}/health").json()["waiting"] == 0
+
+
+def test_a_client_that_leaves_before_its_file_is_made_frees_the_queue(address, tone):
+    tone.pause = 0.4
+    text = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(30)])
+    body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "wav"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{address}/v1/audio/speech", json=body, timeout=0.3)
+    assert wait_for(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
+    assert sum(tone.sizes) < 30
+    assert httpx.get(f"{address}/health").json()["chunks"]["abandoned"] > 0
+
+
+def test_a_full_queue_refuses_whole_requests(address, client, tone):
+    tone.pause = 0.5
+    text = " ".join([f"Sentence number {n}, {'x' * 120}." for n in range(25)])
+
+    def ask(_):
+        try:
+            return len(client.audio.speech.create(model="m", voice="Jerry", input=text, response_format="pcm").read())
+        except openai.RateLimitError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, range(6)))
+    refused = [answer for answer in answers if isinstance(answer, str)]
+    assert refused
+    assert len(refused) < 6
+    assert all("try again later" in answer for answer in refused)
+    assert len({answer for answer in answers if not isinstance(answer, str)}) == 1
+
+
+def test_what_is_wrong_with_the_speech_is_said_in_a_header(client, tone, monkeypatch):
+    cut = [Utterance(np.zeros(1600, np.float32), 16000, 0.1, False)]
+    monkeypatch.setattr(tone, "speak", lambda *_: cut)
+    answer = client.audio.speech.with_raw_response.create(model="m", voice="Jerry", input="Hello.")
+    assert "silent" in answer.headers["x-parler-remarks"]
+
+
+def wait_for(condition, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_voices_models_and_health(address, client):
@@ -183,9 +264,29 @@ def test_markup_and_emoji_are_not_read_out(text, plain):
 
 def test_say_joins_the_chunks_with_pauses():
     tone = Tone()
-    text = f"{'a' * 200}. {'b' * 200}."
-    samples = Sayer(tone, SETTINGS, Describing()).say(Request(text, "Talia"))
-    assert len(samples) == 402 * 400 + int(0.18 * 16000)
+    text = f"{'a' * 100}. {'b' * 100}."
+    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000)
+    assert spoken.remarks == ()
+    assert tone.sizes == [2]
+
+
+def test_chunks_fit_the_seconds_the_recipe_allows():
+    sayer = Sayer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
+    assert sayer.longest("moderate speed") == 104
+    assert sayer.longest("very slowly") < sayer.longest("very fast") < CHUNK
+    pieces, _ = sayer.check(Request("word " * 100, "Jerry"))
+    assert max(map(len, pieces)) <= 104
+
+
+def test_say_says_what_was_cut_and_what_is_silent(monkeypatch):
+    tone = Tone()
+    loud = np.sin(np.arange(16000)).astype(np.float32)
+    said = [Utterance(loud, 16000, 0.1, False), Utterance(loud * 0, 16000, 0.1, True)]
+    monkeypatch.setattr(tone, "speak", lambda *_: said)
+    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
+    assert spoken.remarks[0] == "part 1 of 2 did not end by itself and was cut at 1.0 s"
+    assert "part 2 of 2 is silent" in spoken.remarks[1]
 
 
 def test_say_refuses_before_it_generates():

@@ -20,6 +20,11 @@ def evaluation_assets(recipe: Recipe) -> list:
     return [evaluation_samples(recipe), scorecard(recipe), *evaluation_checks(recipe)]
 
 
+def written_lanes(recipe: Recipe) -> list[str]:
+    """The corpora that are annotated here."""
+    return [name for name, corpus in recipe.corpora.items() if corpus.written]
+
+
 def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
     @dg.asset(
         group_name="evaluation",
@@ -28,13 +33,16 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
         owners=OWNERS,
         pool="gpu",
         op_tags=gpu_tags(),
-        code_version=f"1.{digest(recipe.evaluation)}",
+        code_version=f"2.{digest(recipe.evaluation.speaking)}",
     )
     def evaluation_samples(
         workspace: Workspace, evaluator: SettingsResource, writer: SettingsResource, accelerator: Accelerator
     ) -> dg.MaterializeResult:
-        """Speech generated for every speaker x style x rate of the recipe, from texts the checkpoint has not seen."""
-        from parler_assets.tts.synthesize import synthesize_samples
+        """Speech for every speaker x style x rate of the recipe, and for degrees, marked words and long texts.
+
+        The checkpoint and its base speak texts they have not seen, with the same seeds, beside real clips and copies.
+        """
+        from parler_assets.tts.synthesize import labels_of, synthesize_samples
 
         with accelerator.taken(workspace) as device:
             result = synthesize_samples(
@@ -47,6 +55,7 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
                 writer.settings(),
                 device=device,
                 rebuild=workspace.rebuild,
+                labels=labels_of([workspace.lane(name, "text_bins") for name in written_lanes(recipe)]),
             )
         metadata = stage_metadata(result) | {"cells": shares(result.folder, ["speaker", "style"])}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
@@ -55,8 +64,6 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
 
 
 def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
-    written = [name for name, corpus in recipe.corpora.items() if corpus.written]
-
     @dg.asset(
         group_name="evaluation",
         deps=["evaluation_samples"],
@@ -64,7 +71,7 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         owners=OWNERS,
         pool="gpu",
         op_tags=gpu_tags(),
-        code_version=f"1.{digest(recipe.evaluation, recipe.annotation, recipe.binning)}",
+        code_version=f"2.{digest(recipe.evaluation, recipe.annotation, recipe.binning)}",
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
     )
     def scorecard(
@@ -83,7 +90,7 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.score import score_samples
 
         folder, trained = workspace.scorecard, workspace.recall(workspace.finetuned_checkpoint)
-        bins = [workspace.lane(name, "text_bins") for name in written]
+        bins = [workspace.lane(name, "text_bins") for name in written_lanes(recipe)]
         with accelerator.taken(workspace) as device:
             scores = score_samples(
                 workspace.evaluation_samples,
@@ -95,6 +102,7 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
                 evaluator.settings(),
                 device=device,
                 rebuild=workspace.rebuild,
+                held_out_loss=float(trained["held_out_loss"]) if trained.get("held_out_loss") else None,
             )
         report = write_report(workspace.evaluation_samples, folder)
         recorded = workspace.remembered(folder).get("mlflow_run")

@@ -147,7 +147,9 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
                 for line in result.metrics:
                     run.metrics(line, int(line.get("step", 0)))
                 recorded = run.id
-        workspace.remember(folder, checkpoint=str(result.checkpoint), digest=result.digest, mlflow_run=recorded)
+        loss = None if result.held_out_loss is None else str(result.held_out_loss)
+        where = {"checkpoint": str(result.checkpoint), "digest": result.digest, "held_out_loss": loss}
+        workspace.remember(folder, **where, mlflow_run=recorded)
         metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 

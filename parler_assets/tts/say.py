@@ -6,6 +6,7 @@ Long texts are spoken sentence by sentence, since the models were trained on cli
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from typing import Protocol
 import numpy as np
 
 from parler_assets.recipe import Describing, Evaluation
-from parler_assets.tts.prompts import RECORDING
+from parler_assets.tts.prompts import FASTER, RATES, RECORDING
 
 MOST_CHARACTERS = 20_000
-CHUNK = 220  # characters spoken at once
+CHUNK = 220  # characters spoken at once, at most
+CHARACTERS_PER_SECOND = 13  # of read speech at moderate speed, a little below the usual 14 to 15
 PAUSE = 0.18  # seconds between chunks
 
 
@@ -31,7 +33,9 @@ class Speaks(Protocol):
 
     rate: int
 
-    def speak(self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int) -> list: ...
+    def speak(
+        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
+    ) -> list: ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,21 @@ class Request:
     description: str | None = None
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """Samples (N,) float32 at `rate`, how long it took, and what is wrong with them in words."""
+
+    samples: np.ndarray
+    rate: int
+    description: str
+    seconds: float
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def duration(self) -> float:
+        return len(self.samples) / self.rate
+
+
 class Sayer:
     """Speaks requests with a checkpoint; knows the recipe's voices and styles."""
 
@@ -55,39 +74,78 @@ class Sayer:
     def voices(self) -> list[str]:
         return self.settings.speakers
 
+    @property
+    def plain(self) -> str:
+        """The style when none is asked for."""
+        return "default" if "default" in self.settings.styles else self.settings.styles[0]
+
+    @property
+    def rates(self) -> list[str]:
+        return list(dict.fromkeys([*RATES, *self.settings.rates]))
+
     def check(self, request: Request) -> tuple[list[str], str]:
         """The chunks to speak and their description.
 
         Raises:
-            SayError: nothing to say, too long, an unknown voice or style, a script the model never saw.
+            SayError: nothing to say, too long, an unknown voice, style or rate, a script the model never saw.
         """
         named = {name.lower(): name for name in self.voices}
         if request.voice.lower() not in named:
             raise SayError(f"unknown voice {request.voice!r}: this checkpoint has {', '.join(self.voices)}")
         if request.style not in self.settings.styles:
             raise SayError(f"unknown style {request.style!r}: this checkpoint has {', '.join(self.settings.styles)}")
-        return chunks(readable(request.text)), request.description or self._describe(request, named)
+        if request.rate not in self.rates:
+            raise SayError(f"unknown rate {request.rate!r}: say one of {', '.join(self.rates)}")
+        pieces = chunks(readable(request.text), self.longest(request.rate))
+        return pieces, request.description or self._describe(request, named)
+
+    def longest(self, rate: str) -> int:
+        """Characters of one chunk, so that it fits into the seconds that the recipe lets the model speak."""
+        faster = FASTER ** (RATES.index(rate) - 3) if rate in RATES else 1.0
+        return min(CHUNK, max(40, int(self.settings.max_seconds * CHARACTERS_PER_SECOND * faster)))
 
     def _describe(self, request: Request, named: dict[str, str]) -> str:
         from parler_assets.speech.descriptions import describe_attributes
 
         asked = {"name": named[request.voice.lower()], "style": request.style, "speaking_rate": request.rate}
-        return describe_attributes({**asked, **RECORDING}, settings=self.describing)
+        try:
+            return describe_attributes({**asked, **RECORDING}, settings=self.describing)
+        except ValueError as error:
+            raise SayError(f"no description can be made of this: {error}") from None
+
+    def speak(self, request: Request, seed: int | None = None) -> Spoken:
+        """All of a request's speech, its chunks in batches."""
+        started = time.perf_counter()
+        pieces, description = self.check(request)
+        first, size, said = self.settings.seed if seed is None else seed, self.settings.batch_size, []
+        for start in range(0, len(pieces), size):
+            batch = pieces[start : start + size]
+            seeds = [first + start + place for place in range(len(batch))]
+            said += self.voice.speak(batch, [description] * len(batch), self.settings, seeds)
+        sound = joined([one.samples for one in said], self.voice.rate)
+        remarks = tuple(remark for place, one in enumerate(said, 1) for remark in remarks_on(one, place, len(said)))
+        return Spoken(sound, self.voice.rate, description, time.perf_counter() - started, remarks)
 
     def say(self, request: Request, seed: int | None = None) -> np.ndarray:
         """All of a request's samples (N,) float32 at `voice.rate`."""
-        return np.concatenate(list(self.stream(request, seed)))
+        return self.speak(request, seed).samples
 
-    def stream(self, request: Request, seed: int | None = None) -> Iterator[np.ndarray]:
-        """A request's samples chunk by chunk, as they are generated."""
-        pieces, description = self.check(request)
-        return self._spoken(pieces, description, self.settings.seed if seed is None else seed)
 
-    def _spoken(self, pieces: list[str], description: str, seed: int) -> Iterator[np.ndarray]:
-        pause = np.zeros(int(PAUSE * self.voice.rate), np.float32)
-        for place, piece in enumerate(pieces):
-            (said,) = self.voice.speak([piece], [description], self.settings, seed)
-            yield said.samples if place == len(pieces) - 1 else np.concatenate([said.samples, pause])
+def joined(sounds: Sequence[np.ndarray], rate: int) -> np.ndarray:
+    """Chunks (N,) after each other with a pause between."""
+    pause = np.zeros(int(PAUSE * rate), np.float32)
+    return np.concatenate([part for sound in sounds for part in (sound, pause)][:-1])
+
+
+def remarks_on(said, place: int, count: int) -> list[str]:
+    """What is wrong with one chunk: it was cut, or nothing can be heard."""
+    from parler_assets.speech.audio import Clip
+    from parler_assets.tts.score.sanity import is_silent
+
+    part = f"part {place} of {count}" if count > 1 else "the speech"
+    if is_silent(Clip(said.samples, said.rate)):
+        return [f"{part} is silent: try another seed or description"]
+    return [] if said.stopped else [f"{part} did not end by itself and was cut at {said.duration:.1f} s"]
 
 
 def load_sayer(checkpoint: Path, settings: Evaluation, describing: Describing, device: str = "cpu") -> Sayer:

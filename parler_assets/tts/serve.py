@@ -6,10 +6,14 @@ Requests that arrive together are generated together: one thread owns the model 
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import logging
+import math
 import queue
 import threading
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,32 +21,52 @@ from typing import Literal
 
 import numpy as np
 from fastapi import FastAPI
+from fastapi import Request as HttpRequest
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from parler_assets.speech.audio import encode
-from parler_assets.tts.say import PAUSE, Request, Sayer, SayError
+from parler_assets.tts.prompts import FASTER, RATES
+from parler_assets.tts.say import PAUSE, Request, Sayer, SayError, joined, remarks_on
+from parler_assets.tts.streaming import TYPES, Encoder
 
 log = logging.getLogger(__name__)
 WAITING = 64  # chunks; beyond, a request is refused rather than kept waiting
 GATHER = 0.02  # seconds to wait for company
-TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "pcm": "audio/pcm"}
+LOOK = 0.2  # seconds between looks whether a client is still there
 
 
 class Speech(BaseModel):
-    """The body of /v1/audio/speech; other fields of OpenAI's are accepted and ignored."""
+    """The body of /v1/audio/speech; other fields of OpenAI's are accepted and ignored.
+
+    `speed` chooses the rate where none is given. Whole files are sent but for pcm, unless `stream` asks otherwise.
+    """
 
     model: str = "parler"
     input: str
     voice: str
     instructions: str | None = Field(None, description="a whole description, or null to make one from style and rate")
     response_format: Literal["wav", "flac", "mp3", "pcm"] = "mp3"
-    style: str = "default"
-    rate: str = "moderate speed"
+    stream_format: Literal["audio", "sse"] = "audio"
+    stream: bool | None = Field(None, description="send audio while it is made; null: pcm and sse only")
+    speed: float = Field(1.0, ge=0.25, le=4.0)
+    style: str | None = None
+    rate: str | None = None
 
-    def request(self) -> Request:
-        return Request(self.input, self.voice, self.style, self.rate, self.instructions)
+    def request(self, plain: str) -> Request:
+        rate = self.rate or rate_of(self.speed)
+        return Request(self.input, self.voice, self.style or plain, rate, self.instructions)
+
+    @property
+    def streamed(self) -> bool:
+        return self.response_format == "pcm" if self.stream is None else self.stream
+
+
+def rate_of(speed: float) -> str:
+    """The label that is nearest to a speed, where 1 is moderate and each label a factor of 1.12."""
+    step = round(math.log(speed) / math.log(FASTER))
+    return RATES[max(0, min(len(RATES) - 1, 3 + step))]
 
 
 class Busy(RuntimeError):
@@ -67,17 +91,21 @@ class Batcher:
         self.sayer = sayer
         self.waiting: queue.Queue[_Chunk | None] = queue.Queue(WAITING)
         self.batches: list[int] = []  # sizes of the last batches, for /health
+        self.counts: Counter[str] = Counter()
         self.thread = threading.Thread(target=self._work, name="speaker", daemon=True)
         self.thread.start()
 
-    def submit(self, text: str, description: str) -> Future:
-        """Raises Busy when the queue is full."""
-        chunk = _Chunk(text, description)
+    def submit(self, texts: Sequence[str], description: str) -> list[Future]:
+        """Raises Busy when they do not all fit into the queue; then none is spoken."""
+        chunks = [_Chunk(text, description) for text in texts]
         try:
-            self.waiting.put_nowait(chunk)
+            for chunk in chunks:
+                self.waiting.put_nowait(chunk)
         except queue.Full:
+            for chunk in chunks:
+                chunk.done.cancel()
             raise Busy(f"{WAITING} chunks are waiting; try again later") from None
-        return chunk.done
+        return [chunk.done for chunk in chunks]
 
     def close(self) -> None:
         self.waiting.put(None)
@@ -101,6 +129,7 @@ class Batcher:
         while (batch := self._gather()) is not None:
             # a client that went away has cancelled its chunks: they cost nothing
             wanted = [chunk for chunk in batch if chunk.done.set_running_or_notify_cancel()]
+            self.counts["abandoned"] += len(batch) - len(wanted)
             if wanted:
                 self._speak(wanted)
 
@@ -109,14 +138,17 @@ class Batcher:
         settings = self.sayer.settings
         try:
             texts, descriptions = [chunk.text for chunk in wanted], [chunk.description for chunk in wanted]
-            spoken = self.sayer.voice.speak(texts, descriptions, settings, settings.seed)
+            # one seed for every sample: the same request sounds the same whatever company it had
+            spoken = self.sayer.voice.speak(texts, descriptions, settings, [settings.seed] * len(texts))
         except Exception:  # one failed batch must not end the server
             log.exception("a batch of %d could not be spoken", len(wanted))
+            self.counts["failed"] += len(wanted)
             for chunk in wanted:
                 chunk.done.set_exception(SpeakingError("the model failed on this text; the server's log says why"))
             return
         for chunk, said in zip(wanted, spoken, strict=True):
-            chunk.done.set_result(said.samples)
+            self.counts.update(spoken=1, cut=int(not said.stopped))
+            chunk.done.set_result(said)
 
 
 def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
@@ -129,18 +161,8 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
         batcher.close()
 
     app = FastAPI(title="parler_assets speech", lifespan=lifespan)
-
-    @app.exception_handler(SayError)
-    async def refuse(_, error: SayError) -> JSONResponse:
-        return _error(400, str(error))
-
-    @app.exception_handler(Busy)
-    async def busy(_, error: Busy) -> JSONResponse:
-        return _error(429, str(error))
-
-    @app.exception_handler(SpeakingError)
-    async def failed(_, error: SpeakingError) -> JSONResponse:
-        return _error(500, str(error))
+    for kind, status in ((SayError, 400), (Busy, 429), (SpeakingError, 500)):
+        app.add_exception_handler(kind, _answering(status))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_, error: RequestValidationError) -> JSONResponse:
@@ -148,7 +170,8 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict:
-        return {"status": "ok", "waiting": batcher.waiting.qsize(), "batches": batcher.batches[-10:]}
+        waiting, counts = batcher.waiting.qsize(), dict(batcher.counts)
+        return {"status": "ok", "waiting": waiting, "batches": batcher.batches[-10:], "chunks": counts}
 
     @app.get("/v1/models")
     async def models() -> dict:
@@ -156,46 +179,80 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
 
     @app.get("/v1/audio/voices")
     async def voices() -> dict:
-        return {"voices": sayer.voices, "styles": sayer.settings.styles, "rates": sayer.settings.rates}
+        return {"voices": sayer.voices, "styles": sayer.settings.styles, "rates": sayer.rates}
 
     @app.post("/v1/audio/speech")
-    async def speech(asked: Speech) -> Response:
-        texts, description = sayer.check(asked.request())
+    async def speech(asked: Speech, http: HttpRequest) -> Response:
+        texts, description = sayer.check(asked.request(sayer.plain))
         if len(texts) > WAITING // 2:
             raise SayError(f"text of {len(texts)} parts, at most {WAITING // 2} in one request: split it")
-        waiting = [asyncio.wrap_future(batcher.submit(text, description)) for text in texts]
-        sound = _gathered(waiting, sayer.voice.rate)
-        if asked.response_format == "pcm":
-            return StreamingResponse(_pcm(sound), media_type=TYPES["pcm"])
-        samples = np.concatenate([piece async for piece in sound])
-        data = encode(samples, sayer.voice.rate, asked.response_format.upper())
-        return Response(data, media_type=TYPES[asked.response_format])
+        waiting = [asyncio.wrap_future(done) for done in batcher.submit(texts, description)]
+        kind, rate = asked.response_format, sayer.voice.rate
+        if asked.stream_format == "sse":
+            return StreamingResponse(_events(_encoded(waiting, kind, rate)), media_type="text/event-stream")
+        if asked.streamed:
+            return StreamingResponse(_encoded(waiting, kind, rate), media_type=TYPES[kind])
+        spoken = await _all(waiting, http)
+        if spoken is None:
+            return Response(status_code=499)  # nobody is there to read it
+        sound = joined([said.samples for said in spoken], rate)
+        remarks = [r for place, said in enumerate(spoken, 1) for r in remarks_on(said, place, len(spoken))]
+        headers = {"x-parler-remarks": "; ".join(remarks)} if remarks else {}
+        data = Encoder("pcm", rate).encode(sound) if kind == "pcm" else encode(sound, rate, kind.upper())
+        return Response(data, media_type=TYPES[kind], headers=headers)
 
     return app
 
 
-async def _gathered(waiting: list[asyncio.Future], rate: int) -> AsyncIterator[np.ndarray]:
+async def _all(waiting: list[asyncio.Future], http: HttpRequest) -> list | None:
+    """All chunks, or None when the client has left: what is not spoken yet is cancelled then."""
+    together = asyncio.gather(*waiting)
+    try:
+        while not (await asyncio.wait([together], timeout=LOOK))[0]:
+            if await http.is_disconnected():
+                return None
+        return list(await together)
+    finally:
+        together.cancel()
+        for future in waiting:
+            future.cancel()
+
+
+async def _encoded(waiting: list[asyncio.Future], kind: str, rate: int) -> AsyncIterator[bytes]:
     """Chunks in order as they are ready, with pauses between; those left are cancelled when nobody listens."""
+    encoder = Encoder(kind, rate)
     try:
         for place, future in enumerate(waiting):
             if place:
-                yield np.zeros(int(PAUSE * rate), np.float32)
-            yield await future
+                yield encoder.encode(np.zeros(int(PAUSE * rate), np.float32))
+            yield encoder.encode((await future).samples)
+        yield encoder.finish()
     finally:
         for future in waiting:
             future.cancel()
 
 
-async def _pcm(sound: AsyncIterator[np.ndarray]) -> AsyncIterator[bytes]:
-    """16-bit little-endian samples, as OpenAI's `pcm`."""
-    async for piece in sound:
-        yield (np.clip(piece, -1, 1) * 32767).astype("<i2").tobytes()
+async def _events(sound: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Server-sent events as OpenAI's `stream_format=sse`."""
+    async for data in sound:
+        if data:
+            delta = {"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()}
+            yield f"data: {json.dumps(delta)}\n\n"
+    yield f"data: {json.dumps({'type': 'speech.audio.done'})}\n\n"
+
+
+def _answering(status: int):
+    async def answer(_, error: Exception) -> JSONResponse:
+        return _error(status, str(error))
+
+    return answer
 
 
 def _error(status: int, message: str) -> JSONResponse:
     """An error in OpenAI's form, which its client shows."""
     kind = {400: "invalid_request_error", 429: "server_busy"}.get(status, "server_error")
-    return JSONResponse({"error": {"message": message, "type": kind}}, status)
+    headers = {"retry-after": "2"} if status == 429 else None
+    return JSONResponse({"error": {"message": message, "type": kind}}, status, headers)
 
 
 def serve(sayer: Sayer, host: str = "127.0.0.1", port: int = 8000) -> None:

@@ -17,6 +17,7 @@ from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
 
 logger = logging.getLogger(__name__)
 
+LOWER_IS_BETTER = {"word_error_rate", "word_error_rate_open", "pitch_error_semitones", "silent"}
 Scores = Mapping[str, Mapping[str, float]]
 
 
@@ -34,8 +35,9 @@ class Sweep:
         return min(self.results, key=lambda name: self.results[name].held_out_loss or float("inf"))
 
     def best_by(self, scores: Scores, name: str) -> str:
-        """The variant with the highest score `name`; `scores` maps variant to score to value."""
-        return max((v for v in self.results if name in scores.get(v, {})), key=lambda v: scores[v][name])
+        """The variant with the best score `name` (of errors the lowest); `scores` maps variant to score to value."""
+        best = min if name in LOWER_IS_BETTER else max
+        return best((v for v in self.results if name in scores.get(v, {})), key=lambda v: scores[v][name])
 
 
 def run_sweep(

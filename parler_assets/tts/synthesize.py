@@ -256,6 +256,11 @@ class _Plan:
         }
 
 
+def labels_of(bins: Sequence[Path]) -> dict[str, list[str]]:
+    """Attribute to its labels, lowest first, as the first lane with text bins has them."""
+    return dict(shards.read_manifest(bins[0]).facts.get("labels", {})) if bins else {}
+
+
 def _spoken_before(folder: Path) -> dict[str, Path]:
     """Key to the shard that has it, over whatever shards lie in the folder."""
     found: dict[str, Path] = {}

@@ -1,0 +1,80 @@
+"""Any checkpoint evaluated beside another: samples, scorecard and listening report in a folder of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from parler_assets.recipe import Recipe
+from parler_assets.tts.report import write_report
+from parler_assets.tts.score import Scores, score_samples
+from parler_assets.tts.score.compare import Comparison, compare_scorecards
+from parler_assets.tts.sweep import Sweep
+from parler_assets.tts.synthesize import labels_of, synthesize_samples
+
+SHOWN = ("style_probe", "speaker_probe", "speaker_gender", "rate_spearman", "word_error_rate")
+
+
+@dataclass(frozen=True)
+class Built:
+    """The finished stages that an evaluation reads.
+
+    Attributes:
+        base: the checkpoint whose codec made the codes.
+        raw: corpus to its raw clips.
+        bins: corpus to its text bins, for corpora that were annotated here.
+    """
+
+    training_set: Path
+    base: Path
+    raw: Mapping[str, Path]
+    bins: Mapping[str, Path]
+
+
+def evaluate(
+    checkpoint: Path, against: Path, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+) -> Scores:
+    """Let both checkpoints speak the recipe's prompts with the same seeds, score them and write the report.
+
+    `checkpoint` takes the place of the fine-tuned system, `against` that of its base. What is there already is kept.
+    """
+    settings, bins = recipe.evaluation, list(built.bins.values())
+    samples = folder / "evaluation_samples"
+    synthesize_samples(
+        checkpoint,
+        against,
+        built.training_set,
+        built.raw,
+        samples,
+        settings,
+        recipe.describing,
+        device,
+        labels=labels_of(bins),
+    )
+    scored = (samples, built.training_set, bins, built.base, folder / "scorecard", recipe.annotation, settings)
+    scores = score_samples(*scored, device=device)
+    write_report(samples, folder / "scorecard", f"{checkpoint.name} beside {against.name}")
+    return scores
+
+
+def compare_checkpoints(
+    first: Path, second: Path, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+) -> Comparison:
+    """Paired differences of two checkpoints; samples, scores and report stay in `folder`."""
+    scores = evaluate(first, second, built, folder, recipe, device)
+    found = compare_scorecards(scores.folder, scores.folder, "finetuned", "base")
+    return Comparison(str(first), str(second), found.prompts, found.differences)
+
+
+def sweep_scores(
+    sweep: Sweep, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+) -> dict[str, dict[str, float]]:
+    """Variant to its scores, each evaluated beside the base: what `comparison` puts into its table."""
+    found = {}
+    for name, result in sweep.results.items():
+        scores = evaluate(result.checkpoint, built.base, built, folder / name, recipe, device)
+        found[name] = {
+            metric: scores.numbers[f"finetuned/{metric}"] for metric in SHOWN if f"finetuned/{metric}" in scores.numbers
+        }
+    return found
