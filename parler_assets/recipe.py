@@ -151,9 +151,11 @@ class Annotation(Section):
 
     era: Literal["a", "b"] = Field("a", description="a: until May 2024 (v01); b: since (v02)")
     phonemes: Literal["before_2_2", "since_2_2"] = Field("before_2_2", description="behaviour of g2p around its 2.2")
-    pitch: Literal["praat", "penn", "penn_viterbi"] = "praat"
+    pitch: Literal["praat", "penn", "penn_viterbi", "penn_fast"] = Field(
+        "praat", description="tracker; penn_fast looks at every fourth frame"
+    )
     room: Literal["classical", "brouhaha", "brouhaha_fast"] = Field(
-        "classical", description="estimator of SNR, C50 and speech duration"
+        "classical", description="estimator of SNR, C50 and speech duration; brouhaha_fast overlaps less"
     )
     quality: Literal["none", "squim"] = Field("none", description="STOI, PESQ and SI-SDR")
     batch_seconds: float = Field(600, gt=0, description="seconds of audio in one batch of a network")
@@ -271,42 +273,63 @@ class Lora(Section):
 class Training(Section):
     """Fine-tuning; names as in transformers.TrainingArguments where both have the setting."""
 
-    min_seconds: float = Field(2.0, ge=0)
-    max_seconds: float = Field(30.0, gt=0)
+    min_seconds: float = Field(2.0, ge=0, description="clips must be longer")
+    max_seconds: float = Field(30.0, gt=0, description="clips must be shorter")
     max_text_length: int = Field(400, gt=0, description="characters of the transcript")
     max_description_length: int = Field(500, gt=0, description="characters of the description")
+    max_prompt_tokens: int | None = Field(None, gt=0, description="tokens of the transcript")
+    max_description_tokens: int | None = Field(None, gt=0, description="tokens of the description")
+    max_train_clips: int | None = Field(None, gt=0, description="train on so many clips only, for a trial")
+    max_held_out_clips: int | None = Field(
+        None, gt=0, description="evaluate on so many clips only; below 400 the loss of a style is rough"
+    )
     min_hours: float = Field(0.0, ge=0, description="refuse to train on fewer hours: a corpus may have gone missing")
-    epochs: float = Field(8.0, gt=0)
+    epochs: float = Field(8.0, gt=0, description="how often every clip is seen")
     max_steps: int = Field(-1, description="stop after this many updates; -1: by epochs")
-    learning_rate: float = Field(0.00008, gt=0, description="write 0.00008: YAML reads 8e-5 as a string")
-    scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    warmup_steps: int = Field(250, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
-    adam_beta1: float = Field(0.9, ge=0, lt=1)
-    adam_beta2: float = Field(0.99, ge=0, lt=1)
-    max_grad_norm: float = Field(1.0, gt=0)
+    learning_rate: float = Field(
+        0.00008, gt=0, description="at its highest; write 0.00008: YAML reads 8e-5 as a string"
+    )
+    scheduler: Literal[
+        "cosine",
+        "linear",
+        "constant",
+        "constant_with_warmup",
+        "cosine_with_restarts",
+        "polynomial",
+        "inverse_sqrt",
+    ] = Field("cosine", description="how the learning rate goes after the warm-up")
+    warmup_steps: int = Field(250, ge=0, description="updates over which the learning rate rises")
+    warmup_ratio: float = Field(0.0, ge=0, lt=1, description="the same as a share of all updates; 0: warmup_steps")
+    weight_decay: float = Field(0.01, ge=0, description="of all trained weights, norms and embeddings too")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="decay of AdamW's mean of gradients")
+    adam_beta2: float = Field(0.99, ge=0, lt=1, description="decay of AdamW's mean of squared gradients")
+    adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's guard against division by zero")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients of a larger norm are scaled down to it")
     batch_size: int = Field(16, gt=0, description="clips per device and micro-batch")
+    eval_batch_size: int | None = Field(None, gt=0, description="the same in evaluations; null: batch_size")
     effective_batch_size: int = Field(128, gt=0, description="clips per update over all devices")
     max_positions: int | None = Field(
         None, gt=0, description="decoder positions of one micro-batch, padding included: a limit on memory"
     )
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    freeze_text_encoder: bool = True
-    group_by_length: bool = True
-    gradient_checkpointing: bool = False
-    codebook_weights: list[float] | None = None
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="of the arithmetic; weights and optimiser stay float32"
+    )
+    freeze_text_encoder: bool = Field(True, description="descriptions are then encoded once, without dropout")
+    group_by_length: bool = Field(True, description="micro-batches of similar lengths; the clips of an update stay")
+    gradient_checkpointing: bool = Field(False, description="compute twice to keep less: for small cards")
+    codebook_weights: list[float] | None = Field(None, description="of the codebooks' losses; null: all the same")
     like_reference: bool = Field(
         False, description="also report the reference's loss and 8-clip evaluation, as published"
     )
     evaluate_every: int = Field(100, gt=0, description="updates between held-out evaluations")
     save_every: int = Field(100, gt=0, description="updates between resumable checkpoints")
-    keep_checkpoints: int = Field(2, ge=1)
+    keep_checkpoints: int = Field(2, ge=1, description="resumable checkpoints that are kept, the newest")
     keep_best: bool = Field(True, description="end with the weights of the lowest held-out loss")
     early_stopping: int = Field(0, ge=0, description="stop after this many evaluations without improvement; 0: never")
     lora: Lora | None = Field(None, description="train low-rank adapters only; null trains all decoder weights")
-    log_every: int = Field(2, gt=0)
+    log_every: int = Field(2, gt=0, description="updates between lines of metrics")
     processes: int = Field(1, ge=1, description="processes started by accelerate launch on this machine")
-    seed: int = 456
+    seed: int = Field(456, ge=0, description="of the order of clips, dropout and adapters")
     variants: dict[str, dict[str, float | int | bool | str | None]] = Field(
         {}, description="a sweep: name to the settings it changes, each trained, scored and compared"
     )

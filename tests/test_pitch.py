@@ -73,6 +73,31 @@ def test_spectral_convolution_is_the_direct_one():
         )
 
 
+@torch.inference_mode()
+def test_a_norm_folded_into_the_convolution_after_it_changes_nothing(tracker):
+    """With norms that are not the identity, for frames at even distances and others, against the layers in turn."""
+    generator = torch.Generator().manual_seed(1)
+    for name, value in tracker.network.named_parameters():
+        if ".3." in f".{name}" and value.ndim == 2:
+            value.add_(0.3 * torch.randn(value.shape, generator=generator))
+    signal = torch.from_numpy(sound(1.0, 8000))
+    for starts in (torch.arange(0, 4000, 80), torch.tensor([0, 80, 160, 2000, 2002]), torch.tensor([320])):
+        folded = tracker.network.logits(signal, starts)
+        with torch.inference_mode(False), torch.enable_grad():
+            plain = tracker.network.logits(signal.clone(), starts.clone())
+        torch.testing.assert_close(folded, plain, atol=2e-5, rtol=1e-4)
+
+
+def test_fast_mode_looks_at_every_fourth_frame(weights, monkeypatch):
+    monkeypatch.setenv("PARLER_WEIGHTS", str(weights))
+    exact, fast = Penn(), Penn(fast=True)
+    clip = clips()[2]
+    with torch.inference_mode():
+        every, some = (torch.cat(list(p._logits(*penn.flat_frames([clip], p.hop)[:2]))) for p in (exact, fast))
+    torch.testing.assert_close(some, every[: 4 * len(some) : 4], atol=1e-4, rtol=1e-4)
+    assert fast([clip])[0].mean == pytest.approx(exact([clip])[0].mean, rel=0.2)
+
+
 def test_unvoiced_frames_are_interpolated_in_log_frequency():
     pitch = np.array([50.0, 100.0, 70.0, 400.0, 60.0])
     track = interpolated(pitch, np.array([0.0, 0.1, 0.065, 0.1, 0.0]))

@@ -111,7 +111,8 @@ def _pitch(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list
         return Praat()
     from parler_assets.speech.annotators.penn import Penn
 
-    return Penn(device, settings.batch_seconds, viterbi=settings.pitch == "penn_viterbi")
+    chosen = {"viterbi": settings.pitch == "penn_viterbi", "fast": settings.pitch == "penn_fast"}
+    return Penn(device, settings.batch_seconds, **chosen)
 
 
 def _room(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Room]]:
