@@ -7,7 +7,6 @@ order, the pairing and the bookkeeping are tested, in seconds.
 from __future__ import annotations
 
 import json
-import types
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,16 +172,14 @@ def bin_table(table: pa.Table, facts: dict) -> pa.Table:
 def workshop(tmp_path, monkeypatch):
     """A finished training set, raw clips and bins, with stand-ins for the networks."""
     ObedientVoice.batches = []
-    modules = {
-        "parler_assets.speech.descriptions": {"describe_attributes": describe},
-        "parler_assets.speech.codec": {"load_codec": lambda *_: BuzzCodec()},
-        "parler_assets.speech.annotators": {"annotate": annotate},
-        "parler_assets.speech.bins": {"bin_table": bin_table},
+    stand_ins = {
+        "descriptions.describe_attributes": describe,
+        "codec.load_codec": lambda *_: BuzzCodec(),
+        "annotators.annotate": annotate,
+        "bins.bin_table": bin_table,
     }
-    for name, members in modules.items():
-        module = types.ModuleType(name)
-        vars(module).update(members)
-        monkeypatch.setitem(__import__("sys").modules, name, module)
+    for name, member in stand_ins.items():
+        monkeypatch.setattr(f"parler_assets.speech.{name}", member)
     monkeypatch.setattr("parler_assets.tts.voice.Voice", ObedientVoice)
     for name in ("base", "finetuned"):
         (tmp_path / name).mkdir()

@@ -62,15 +62,21 @@ class Prompt:
 
 
 def evaluation_prompts(
-    settings: Evaluation, held_out: Sequence[str], describe: Describe, labels: Labels | None = None
+    settings: Evaluation,
+    held_out: Sequence[str],
+    describe: Describe,
+    labels: Labels | None = None,
+    spoken: Mapping[tuple[str, str], Sequence[str]] | None = None,
 ) -> list[Prompt]:
     """All prompts of a recipe, in order of kind, speaker, style, rate and text; `settings.seeds` of each.
 
-    Cells take texts in turn, so that every text is heard; the rates of one speaker and style share their texts, so that
-    graded requests are compared on the same words. Id and seed depend on what is asked alone, not on the place in the
-    list: prompts that are added to a recipe change no other sample.
+    A cell begins with texts that real clips of it say, so that those can be heard beside it, and goes on with the
+    others in turn; the rates of one speaker and style share their texts, so that they are compared on the same words.
+    Id and seed depend on what is asked alone, not on the place in the list: prompts that are added to a recipe change
+    no other sample.
 
     Args:
+        spoken: (speaker, style) to the texts of real clips that are samples too.
         labels: attribute to its labels from lowest to highest, as the corpus's bins have them; rates by default.
 
     Raises:
@@ -79,7 +85,8 @@ def evaluation_prompts(
     texts = list(dict.fromkeys(text.strip() for text in (settings.texts or held_out) if text.strip()))
     if not texts:
         raise PromptError("evaluation.texts is null and no clip of these speakers is held out: set texts, or held_out")
-    maker = _Maker(settings, texts, describe, {"speaking_rate": RATES, **(labels or {})})
+    own = {} if settings.texts else dict(spoken or {})
+    maker = _Maker(settings, texts, describe, {"speaking_rate": RATES, **(labels or {})}, own)
     once = [prompt for kind in KINDS for prompt in getattr(maker, kind)()]
     unique = list({prompt.id: prompt for prompt in once}.values())
     return [_seeded(prompt, settings.seed, number) for prompt in unique for number in range(settings.seeds)]
@@ -91,6 +98,7 @@ class _Maker:
     texts: Sequence[str]
     describe: Describe
     labels: Labels
+    spoken: Mapping[tuple[str, str], Sequence[str]]
 
     @property
     def plain(self) -> str:
@@ -108,8 +116,10 @@ class _Maker:
     def grid(self) -> Iterator[Prompt]:
         count = self.settings.texts_per_cell
         for cell, (speaker, style) in enumerate(product(self.settings.speakers, self.settings.styles)):
-            chosen = [self.texts[(cell * count + k) % len(self.texts)] for k in range(count)]
-            for rate, text in product(self.settings.rates, dict.fromkeys(chosen)):
+            own = list(dict.fromkeys(self.spoken.get((speaker, style), ())))
+            turn = [self.texts[(cell * count + k) % len(self.texts)] for k in range(len(self.texts))]
+            chosen = list(dict.fromkeys([*own[cell % len(own) :], *own[: cell % len(own)], *turn] if own else turn))
+            for rate, text in product(self.settings.rates, chosen[:count]):
                 yield self.prompt("grid", speaker, style, rate, text)
 
     def graded(self) -> Iterator[Prompt]:

@@ -137,7 +137,14 @@ class _Plan:
         rows = self.held_out.table.select(["speaker", "text"]).to_pylist()
         texts = sorted({row["text"] for row in rows if row["speaker"] in self.settings.speakers})
         describe = partial(describe_attributes, settings=self.describing)
-        return evaluation_prompts(self.settings, texts, describe, self.labels)
+        return evaluation_prompts(self.settings, texts, describe, self.labels, self._spoken())
+
+    def _spoken(self) -> dict[tuple[str, str], list[str]]:
+        """(speaker, style) to what the real clips beside the samples say."""
+        found: dict = {}
+        for row in self.held_out.table.select(["speaker", "style", "text"]).take(self._clips()).to_pylist():
+            found.setdefault((row["speaker"], row["style"]), []).append(row["text"])
+        return found
 
     def _clips(self) -> list[int]:
         """Row numbers of the held-out clips of the recipe's speakers and styles, a few of each."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import jinja2
 
 from parler_assets.speech import shards
-from parler_assets.tts.report.cells import Cell, cells
+from parler_assets.tts.report.cells import SPECIAL, Cell, cells
 from parler_assets.tts.report.findings import cannot_show, failures, score_rows
-from parler_assets.tts.score.table import markdown
+from parler_assets.tts.score.table import markdown, missing_of, read_lines
 
 __all__ = ["ReportPaths", "write_report"]
 
@@ -33,8 +33,7 @@ def write_report(samples: Path, folder: Path, title: str = "Listening report") -
     """
     card_file, measured = folder / "scorecard.json", folder / "samples.jsonl"
     card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else None
-    lines = measured.read_text(encoding="utf-8").splitlines() if measured.is_file() else []
-    by_key = {row["key"]: row for row in map(json.loads, lines)}
+    by_key = {row["id"]: row for row in read_lines(measured)} if measured.is_file() else {}
     facts, aside = shards.read_manifest(samples).facts, shards.read_manifest(samples).set_aside
     made = cells(samples, by_key)
     fragment = _fragment(title, made, card, facts, [vars(row) for row in aside])
@@ -65,12 +64,15 @@ def _fragment(title: str, made: list[Cell], card: dict | None, facts: dict, asid
         title=title,
         cells=made,
         speakers=list(dict.fromkeys(cell.speaker for cell in made)),
-        styles=list(dict.fromkeys(cell.style for cell in made)),
+        styles=list(dict.fromkeys(cell.style for cell in made if cell.kind == "grid")),
+        special=SPECIAL,
         rates=rated,
         scores=score_rows(card) if card else [],
         card_text=markdown(card) if card else "",
         confusion=(card or {}).get("confusion", {}),
-        missing=[entry for entry in (card or {}).get("missing", []) if entry["system"] == "finetuned"],
+        missing=missing_of(card) if card else {},
+        overview={(cell.speaker, cell.style): cell for cell in made if cell.kind == "grid"},
+        kinds=list(dict.fromkeys(cell.kind for cell in made)),
         failures=failures(card, made, aside),
         limits=cannot_show(card),
         facts=facts,

@@ -1,26 +1,24 @@
-"""What the report shows of each speaker and style: takes (one prompt or one clip) and their players."""
+"""What the report shows: cells of one speaker and style (or one special kind of prompt), takes, and their players."""
 
 from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from parler_assets.speech import shards
 from parler_assets.speech.audio import decode, encode
+from parler_assets.tts.prompts import RATES, base_id
 from parler_assets.tts.report.picture import picture
 
 RATE = 16000
 MOST_PROMPTS = 4  # of one speaker and style in the page; all samples lie in the stage's folder
-SYSTEMS = {"finetuned": "fine-tuned", "base": "base", "copy": "copy", "real": "real"}
-HITS = {
-    "rate_within_one": "rate",
-    "gender_hit": "gender",
-    "speaker_hit": "speaker",
-    "style_hit": "style",
-}
+SYSTEMS = {"real": "real", "copy": "copy", "base": "base", "finetuned": "fine-tuned"}
+SPECIAL = {"graded": "degrees", "emphasis": "marked words", "quality": "recording quality", "long": "long text"}
+HITS = ("rate_within_one", "noise_within_one", "gender_hit", "speaker_hit", "style_hit")
+ROW = ["id", "system", "prompt", "speaker", "style", "rate", "kind", "attribute", "label", "text"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,13 @@ class Player:
 
 @dataclass
 class Take:
-    """A prompt as fine-tuned and base speak it, or a held-out clip as recorded and copied."""
+    """One text: as recorded and copied where a real clip says it, as base and fine-tuned speak it."""
 
     prompt: str
     rate: str
+    title: str
     text: str
-    description: str
+    description: str = ""
     players: list[Player] = field(default_factory=list)
 
     @property
@@ -55,67 +54,113 @@ class Take:
 
 @dataclass
 class Cell:
-    """One speaker in one style."""
+    """One speaker in one style, or one speaker in prompts of a special kind."""
 
     speaker: str
     style: str
+    kind: str
     takes: list[Take]
-    left_out: int
+    left_out: int = 0
 
     @property
     def missed(self) -> float:
         counts = [take.missed for take in self.takes if take.rate]
         return sum(counts) / len(counts) if counts else 0.0
 
+    @property
+    def share(self) -> float | None:
+        """Share of requests that the fine-tuned samples shown met."""
+        ours = [player for take in self.takes for player in take.players if player.system == "finetuned"]
+        verdicts = [verdict for player in ours for _, _, verdict in player.facts if verdict]
+        return verdicts.count("hit") / len(verdicts) if verdicts else None
+
+    @property
+    def heard(self) -> Player | None:
+        """The first fine-tuned sample, for the overview."""
+        return next((p for take in self.takes for p in take.players if p.system == "finetuned"), None)
+
 
 def cells(samples: Path, measured: Mapping[str, dict]) -> list[Cell]:
-    """All cells in the recipe's order: prompts with their worst first left as generated, then one held-out clip."""
-    chosen, left_out = _chosen(samples)
-    takes: dict[str, Take] = {}
+    """Cells in the recipe's order, then the special kinds of prompts by speaker."""
+    made, takes = _planned(samples, measured)
     for table in shards.iterate(samples):
         for row in table.to_pylist():
-            if row["prompt"] in chosen:
-                take = takes.setdefault(row["prompt"], _take(row))
+            for take in takes.get(row["prompt"], ()):
+                take.description = take.description if row["kind"] == "clip" and take.rate else row["description"]
                 take.players.append(_player(row, measured.get(row["id"], {})))
-    made: dict[tuple[str, str], Cell] = {}
-    for prompt, key in chosen.items():
-        take = takes[prompt]
+    for take in {id(take): take for found in takes.values() for take in found}.values():
         take.players.sort(key=lambda player: list(SYSTEMS).index(player.system))
-        made.setdefault(key, Cell(*key, [], left_out[key])).takes.append(take)
-    return list(made.values())
+    return made
 
 
-def _chosen(samples: Path) -> tuple[dict[str, tuple[str, str]], dict[tuple[str, str], int]]:
-    """Prompt to its cell, for the prompts shown, in order; and how many of each cell are not shown."""
+def _planned(samples: Path, measured: Mapping[str, dict]) -> tuple[list[Cell], dict[str, list[Take]]]:
+    """Cells with takes that have no players yet, and prompt (or clip) to the takes that show it."""
     facts = shards.read_manifest(samples).facts
-    rows = shards.read(samples, ["system", "prompt", "speaker", "style", "rate"]).to_pylist()
-    ranks = {rate: rank for rank, rate in enumerate(facts.get("rates", []))}
-    prompts: dict = defaultdict(dict)
+    groups: dict = defaultdict(dict)
+    for row in shards.read(samples, ROW).to_pylist():
+        special = row["kind"] in SPECIAL
+        if base_id(row["prompt"]) == row["prompt"]:
+            groups[row["speaker"], row["kind"] if special else row["style"]].setdefault(row["prompt"], row)
+    made: list[Cell] = []
+    takes: dict[str, list[Take]] = defaultdict(list)
+    for style in facts.get("styles", []):
+        for speaker in facts.get("speakers", []):
+            made.append(_grid_cell(speaker, style, groups[speaker, style].values(), measured, takes))
+    made.sort(key=lambda cell: facts["speakers"].index(cell.speaker))
+    for kind, speaker in ((kind, speaker) for kind in SPECIAL for speaker in facts.get("speakers", [])):
+        rows = (
+            _ends_and_middle([*groups[speaker, kind].values()]) if kind == "graded" else groups[speaker, kind].values()
+        )
+        if rows:
+            made.append(Cell(speaker, SPECIAL[kind], kind, [_take(row, takes) for row in rows]))
+    return made, takes
+
+
+def _grid_cell(speaker: str, style: str, rows, measured: Mapping[str, dict], takes: dict) -> Cell:
+    """Prompts of one cell; a real clip stands beside the prompt with its words whose rate is nearest."""
+    prompts = sorted((row for row in rows if row["kind"] == "grid"), key=lambda row: (row["text"], _place(row["rate"])))
+    every = max(1, len(prompts) // MOST_PROMPTS)
+    shown = prompts[::every][:MOST_PROMPTS] if len(prompts) > MOST_PROMPTS else prompts
+    cell = Cell(speaker, style, "grid", [_take(row, takes) for row in shown], len(prompts) - len(shown))
+    clips = [row for row in rows if row["kind"] == "clip"]
+    said = {take.text for take in cell.takes}
+    clip = next((row for row in clips if row["text"] in said), clips[0] if clips else None)
+    if clip is None:
+        return cell
+    rate = measured.get(f"real/{clip['prompt']}", {}).get("speaking_rate")
+    same = [take for take in cell.takes if take.text == clip["text"]]
+    if same:
+        takes[clip["prompt"]].append(min(same, key=lambda take: abs(_place(take.rate) - _place(rate))))
+    else:
+        cell.takes.append(_take(clip, takes))
+    return cell
+
+
+def _place(rate: str | None) -> int:
+    return RATES.index(rate) if rate in RATES else 3
+
+
+def _ends_and_middle(rows: Sequence[dict]) -> list[dict]:
+    """Of each attribute's degrees the first, the middle and the last."""
+    by_attribute: dict = defaultdict(list)
     for row in rows:
-        kind = "clip" if row["system"] in ("real", "copy") else "prompt"
-        prompts[row["speaker"], row["style"], kind][row["prompt"]] = row["rate"]
-    order = [(speaker, style) for speaker in facts.get("speakers", []) for style in facts.get("styles", [])]
-    chosen: dict[str, tuple[str, str]] = {}
-    left_out = {}
-    for speaker, style in order:
-        spoken, clips = prompts[speaker, style, "prompt"], prompts[speaker, style, "clip"]
-        ranked = sorted(spoken, key=lambda prompt: ranks.get(spoken[prompt], len(ranks)))  # asked for by degree: last
-        every = max(1, len(ranked) // MOST_PROMPTS)
-        shown = ranked[::every][:MOST_PROMPTS] if len(ranked) > MOST_PROMPTS else ranked
-        chosen |= dict.fromkeys([*shown, *list(clips)[:1]], (speaker, style))
-        left_out[speaker, style] = len(ranked) - len(shown)
-    return chosen, left_out
+        by_attribute[row["attribute"]].append(row)
+    return [found[place] for found in by_attribute.values() for place in sorted({0, len(found) // 2, len(found) - 1})]
 
 
-def _take(row: dict) -> Take:
-    return Take(row["prompt"], row["rate"] or "", row["text"], row["description"])
+def _take(row: dict, takes: dict) -> Take:
+    titles = {"emphasis": "marked" if "*" in row["text"] else "without the mark", "long": "several sentences"}
+    title = row["label"] or titles.get(row["kind"]) or row["rate"] or "held-out recording"
+    take = Take(row["prompt"], row["rate"] or "", title, row["text"])
+    takes[row["prompt"]].append(take)
+    return take
 
 
 def _player(row: dict, measured: dict) -> Player:
     clip = decode(row["audio"]).at(RATE)
     sound = base64.b64encode(encode(clip.samples, RATE, "MP3")).decode()
     misses = sum(measured.get(key) is False for key in HITS)
-    broken = bool(measured.get("silent")) + (row["stopped"] is False)
+    broken = bool(measured.get("silent")) + (row["stopped"] is False) + (measured.get("length_plausible") is False)
     return Player(
         row["system"],
         SYSTEMS[row["system"]],
@@ -131,14 +176,20 @@ def _player(row: dict, measured: dict) -> Player:
 
 def _facts(measured: dict) -> list[tuple[str, str, str]]:
     """What was measured, and whether it is what was asked for."""
-    pitch, words = measured.get("utterance_pitch_mean"), measured.get("words")
+    pitch, words, mos = (measured.get(name) for name in ("utterance_pitch_mean", "words", "distillmos"))
     facts = [
         ("rate", measured.get("speaking_rate"), measured.get("rate_within_one")),
         ("pitch", f"{pitch:.0f} Hz" if pitch else None, measured.get("gender_hit")),
         ("voice", measured.get("speaker_heard"), measured.get("speaker_hit")),
         ("style", measured.get("style_heard"), measured.get("style_hit")),
     ]
+    if measured.get("noise_asked") and measured.get("kind") != "clip":
+        facts.append(("noise", measured.get("noise"), measured.get("noise_within_one")))
     if words and measured.get("word_errors") is not None:
         facts.append(("words wrong", f"{measured['word_errors']} of {words}", measured["word_errors"] == 0))
+    if mos:
+        facts.append(("MOS", f"{mos:.1f} predicted", None))
+    if measured.get("length_plausible") is False:
+        facts.append(("length", "not plausible", False))
     named = {True: "hit", False: "miss", None: ""}
     return [(name, str(value), named[hit]) for name, value, hit in facts if value]
