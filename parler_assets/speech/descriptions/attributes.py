@@ -57,7 +57,7 @@ REMEDIES = {
     "speaking_rate": "see the column `note` of its tags",
 }
 _NAME = re.compile(r"[^\W\d_][\w'’.-]*(?: [\w'’.-]+){0,3}")
-_PLAIN = re.compile(r"[^\W\d_][\w'’-]*(?:[ _][\w'’-]+){0,3}")
+_PLAIN = re.compile(r"[^\W\d_][\w'’-]*(?:[ _][\w'’-]+){0,2}")
 _UNKNOWN = {"", "unknown", "unidentified", "unindentified", "none", "n/a"}
 LONGEST = 40
 
@@ -68,15 +68,23 @@ class Unusable(ValueError):
 
 def situation_of(prompt: str, given: Mapping[str, str]) -> Situation:
     """The situation of a clip under a recipe's prompt; a prompt that is no known name is a user's template file."""
-    situation = SITUATIONS.get(prompt, OWN)
+    situation = _first_situation(prompt)
     while situation.without and situation.without[0] not in given:
         situation = SITUATIONS[situation.without[1]]
     return situation
 
 
+def _first_situation(prompt: str) -> Situation:
+    if prompt in SITUATIONS:
+        return SITUATIONS[prompt]
+    from parler_assets.speech.descriptions.own_template import own_template
+
+    return own_template(prompt).situation
+
+
 def columns_of(prompt: str) -> list[str]:
     """The label columns that a prompt's situations may speak of."""
-    states, situation = list[str](), SITUATIONS.get(prompt, OWN)
+    states, situation = list[str](), _first_situation(prompt)
     while True:
         states += [*situation.states, *_nameless(situation)]
         if situation.without is None:
@@ -131,7 +139,7 @@ def _checked(attribute: str, value: str) -> str:
         return value.lower()
     pattern = _NAME if attribute == "name" else _PLAIN
     if attribute not in SCALES and (len(value) > LONGEST or not pattern.fullmatch(value)):
-        what = "a name: map it in the corpus's speaker_names" if attribute == "name" else "one to four plain words"
+        what = "a name: map it in the corpus's speaker_names" if attribute == "name" else "one to three plain words"
         raise Unusable(f"unusable {_called(attribute)}: {_shown(value)} is not {what}")
     return value
 

@@ -39,7 +39,8 @@ _ABOUT_ITSELF = re.compile(
 )
 _ALTERNATIVE = re.compile(r"\w\s?/\s?\w|\beither\b|(?<!emotion)(?<!feeling) or (?!so\b)", re.IGNORECASE)
 _COMMON = _set(
-    "a an the and with in at is of his her very that this while has to for but voice speaks talks says speech"
+    "a an the and with in at is of as his her their he she it on from by to for but that this while each every who has "
+    "very quite slightly voice tone pace speaks talks says speech high low quality audio recording"
 )
 _GENDERED = {
     "male": _set("man man's male male's gentleman he his him masculine guy men"),
@@ -175,11 +176,12 @@ def _named(text: str) -> Iterator[str]:
 
 
 def _is_given_name(words: list[str]) -> bool:
-    first = words[0].removesuffix("'s")
-    if first.lower() in given_names():
+    """Whether the first of a sentence's words is one: listed, or unlisted and doing what speakers do."""
+    first = words[0].removesuffix("'s").lower()
+    if first in given_names():
         return True
-    does = len(words) > 1 and words[1].lower() in _DOES
-    return does and first.lower() not in _STARTS
+    acts = len(words) > 1 and words[1].lower() in _DOES
+    return acts and first not in _STARTS and not first.endswith(("ing", "ly", "ed"))
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,9 @@ class Store:
         with self._base:
             self._base.executemany("DELETE FROM answers WHERE key = ?", ((key,) for key in keys))
 
+    def count(self) -> int:
+        return int(self._base.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+
     def close(self) -> None:
         self._base.close()
 

@@ -21,7 +21,8 @@ _GROUPS = {"extremely": ("very",), "very": ("very",), "quite": ("quite", ""), "s
            "": ("", "quite")}  # fmt: skip
 _DEGREE = re.compile("|".join(rf"(?P<{name}>\b(?:{words})\b)" for name, words in DEGREE_WORDS.items()))
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|neither|nor|without|isn't|doesn't|lacks?|lacking|free of)(?: (?!and |with |but )\w+){0,3} $"
+    r"\b(?:not|no|never|neither|nor|without|isn't|doesn't|lacks?|lacking|free of)"
+    r"(?: (?!and |with |but |in |at |on |as )\w+){0,3} $"
 )
 _MIDDLE = r"(?:moderate(?:ly)?|medium|average|normal|regular|middling)"
 _THAT_IS = r"(?:that |which )?(?:is |sounds |remains |stays )?"
@@ -130,25 +131,27 @@ HEARD: dict[str, dict[str, tuple[str, ...]]] = {
 HEARD["sdr_noise"] = HEARD["noise"]
 # Directions that readers do not tell apart.
 SAME = {"clean": "clear", "distant": "roomy", "close": "confined", "animated": "expressive"}
-_HIGH = (
-    r"(?:very good|excellent|great|superb|outstanding|pristine|perfect|exceptional|(?:very |extremely )?high(?:est)?)"
-)
-_LOW = r"(?:very |extremely |really )?(?:poor|bad|terrible|awful|low|dreadful|horrible)"
+_VERY_GOOD = r"(?:very good|excellent|great|superb|outstanding|pristine|perfect|exceptional)"
+_HIGH = rf"(?:{_VERY_GOOD}|(?:very |extremely )?high(?:est)?)"
+_BAD = r"(?:very |extremely |really )?(?:poor|bad|terrible|awful|dreadful|horrible)"
+_LOW = rf"(?:{_BAD}|(?:very |extremely )?low)"
 
 
-def _quality(words: str) -> re.Pattern:
-    """`words` said of the recording as a whole, or of its quality."""
+def _quality(words: str, unmistakable: str) -> re.Pattern:
+    """`words` said of the recording as a whole, or of its quality; `unmistakable` ones also some words before it."""
     alternatives = (
         rf"{words}(?:[ -]quality)?(?: \w+)? {_SOUND}",
+        rf"{unmistakable}(?:,? [\w-]+){{0,8}} {_SOUND}",
         rf"{words}(?: \w+)?[ -]quality",
         rf"quality (?:\w+ )?(?:that )?is {words}",
         rf"{_SOUND} (?:\w+ )?is (?:of )?{words}",
+        rf"{unmistakable}ly recorded",
     )
     return re.compile(rf"\b(?:{'|'.join(alternatives)})\b")
 
 
-GOOD = _quality(_HIGH)
-POOR = re.compile(rf"{_quality(_LOW).pattern}|\b(?:poorly|badly) recorded\b")
+GOOD = _quality(_HIGH, _VERY_GOOD)
+POOR = _quality(_LOW, _BAD)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class _Writer:
         from parler_assets.speech.descriptions.prompts import Prompt
 
         self.settings, self.store, self.cache, self.names, self.rebuild = settings, store, cache, names, rebuild
-        self.prompt = Prompt(settings.prompt)
+        self.prompt = Prompt(settings.prompt, settings.structured)
         self.identity = model_identity(settings, cache)
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()

@@ -13,6 +13,12 @@ from typing import Protocol
 from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions.errors import DescriptionError
 
+ANSWER_SCHEMA = {
+    "type": "object",
+    "properties": {"description": {"type": "string"}},
+    "required": ["description"],
+    "additionalProperties": False,
+}
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -46,7 +52,7 @@ def open_engine(settings: Describing, cache: Path) -> Engine:
 
         return TransformersEngine(settings, pinned(settings, cache))
     if settings.engine == "vllm":
-        from parler_assets.speech.descriptions.engines.vllm import VllmEngine
+        from parler_assets.speech.descriptions.engines.vllm_engine import VllmEngine
 
         return VllmEngine(settings, pinned(settings, cache))
     if settings.engine == "server":
@@ -61,7 +67,9 @@ def model_identity(settings: Describing, cache: Path) -> str:
     if settings.engine == "template":
         return "template"
     if settings.engine == "server":
-        return f"{settings.model} at {settings.url}"
+        from parler_assets.speech.descriptions.engines.server import shown
+
+        return f"{settings.model} at {shown(str(settings.url))}"
     folder = Path(str(settings.model))
     if folder.is_dir():
         return f"{folder.name} {_folder_digest(folder)}"

@@ -1,0 +1,153 @@
+"""The engine `transformers`: a causal model in this process, in left-padded batches of like length.
+
+Every question draws from its own random numbers (Gumbel-max: the highest sum of log-probability and noise is a sample
+of the distribution), so that an answer depends on its seed and not on what else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
+
+from parler_assets.recipe import Describing
+from parler_assets.speech.descriptions.engines import Request
+from parler_assets.speech.descriptions.errors import DescriptionError
+
+
+class TransformersEngine:
+    """A model from the Hub or a folder; safetensors only, with the chat template of its tokenizer."""
+
+    def __init__(self, settings: Describing, revision: str | None) -> None:
+        self.settings = settings
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.tokenizer = _tokenizer(str(settings.model), revision)
+        self.model = _model(settings, revision, self.device)
+
+    def answers(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:
+        """Key to text, batch by batch, long prompts first: a batch that is too large shows at once."""
+        prompts = [self._tokens(request) for request in requests]
+        order = sorted(range(len(requests)), key=lambda place: (-len(prompts[place]), place))
+        size = self.settings.batch_size
+        for start in tqdm(range(0, len(order), size), desc="generation", unit="batch", leave=False):
+            batch = order[start : start + size]
+            yield from self._batch([requests[place] for place in batch], [prompts[place] for place in batch])
+
+    def close(self) -> None:
+        del self.model
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _tokens(self, request: Request) -> list[int]:
+        ids = self.tokenizer.apply_chat_template(
+            list(request.messages), add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        if longest and len(ids) + self.settings.max_new_tokens > longest:
+            raise DescriptionError(
+                f"{self.settings.model} reads {longest} tokens, a prompt has {len(ids)} and describing.max_new_tokens "
+                f"is {self.settings.max_new_tokens}: choose a model with a longer context, a shorter prompt or answer"
+            )
+        return ids
+
+    def _batch(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> Iterator[dict[str, str]]:
+        """One batch, or its halves where the GPU's memory does not hold it."""
+        try:
+            texts = self._generate(prompts, [request.seed for request in requests])
+        except torch.OutOfMemoryError:
+            if len(requests) == 1:
+                raise DescriptionError(
+                    f"{self.settings.model} does not fit on this GPU: set describing.load_in_4bit, or a smaller model"
+                ) from None
+            torch.cuda.empty_cache()
+            half = len(requests) // 2
+            for part in (slice(None, half), slice(half, None)):
+                yield from self._batch(requests[part], prompts[part])
+            return
+        yield {request.key: text for request, text in zip(requests, texts, strict=True)}
+
+    @torch.inference_mode()
+    def _generate(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[str]:
+        """Answers to prompts (B token lists), each sampled with its seed."""
+        longest, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+        sampling = SeededSampling(seeds, self.settings.temperature, self.device)
+        output = self.model.generate(
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            max_new_tokens=self.settings.max_new_tokens,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([sampling] if self.settings.temperature else []),
+            pad_token_id=pad,
+        )
+        return self.tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
+
+
+class SeededSampling(LogitsProcessor):
+    """Makes the greedy choice a sample: logits / temperature + Gumbel noise, from one generator a row."""
+
+    def __init__(self, seeds: Sequence[int], temperature: float, device: str) -> None:
+        self.temperature = temperature
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores (B, V) of the next token."""
+        V = scores.shape[1]
+        uniform = torch.stack([torch.rand(V, generator=g, device=scores.device) for g in self.generators])
+        return scores.float() / self.temperature - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+
+
+def _tokenizer(model: str, revision: str | None) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, padding_side="left")
+    except (OSError, ValueError) as error:
+        raise DescriptionError(f"describing.model {model}: its tokenizer cannot be loaded: {_first(error)}") from None
+    if not tokenizer.chat_template:
+        raise DescriptionError(
+            f"describing.model {model} has no chat template: choose an instruction-tuned model, such as "
+            "mistralai/Mistral-7B-Instruct-v0.2 or google/gemma-2b-it"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _model(settings: Describing, revision: str | None, device: str) -> Any:
+    options: dict[str, Any] = {"dtype": torch.bfloat16 if device == "cuda" else torch.float32}
+    if settings.load_in_4bit:
+        options |= {"quantization_config": _four_bits(device), "device_map": {"": 0}}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(settings.model), revision=revision, use_safetensors=True, **options
+        )
+    except (OSError, ValueError) as error:
+        raise DescriptionError(
+            f"describing.model {settings.model} cannot be loaded (safetensors only): {_first(error)}"
+        ) from None
+    return (model if settings.load_in_4bit else cast(Any, model).to(device)).eval()
+
+
+def _four_bits(device: str) -> Any:
+    """NF4 weights, computed with in bfloat16, as the reference run used them."""
+    import importlib.util
+
+    from transformers import BitsAndBytesConfig
+
+    if device != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
+        missing = "a CUDA device" if device != "cuda" else "bitsandbytes: install the extra gpu"
+        raise DescriptionError(f"describing.load_in_4bit needs {missing}; or set it to false")
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+    )
+
+
+def _first(error: Exception) -> str:
+    """The first line of a message that is often a page long."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
