@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parler_assets.recipe import Describing
+from parler_assets.assets.checks import names_in
+from parler_assets.recipe import Describing, load_recipe
 from parler_assets.speech import audits, shards
 from parler_assets.speech.descriptions import DescriptionError, describe_corpus
 from parler_assets.speech.descriptions.stage import pick
@@ -104,3 +105,18 @@ def test_a_speaker_without_a_name_falls_back_to_the_generic_situation(tmp_path):
 def test_a_corpus_without_styles_has_no_particular_emotion(tmp_path):
     found = texts(describe(tmp_path, [clip | {"style": None} for clip in rows(32)]))
     assert all(("neutral" in text or "particular emotion" in text) for text in found.values())
+
+
+def test_a_name_of_several_words_is_a_name(tmp_path):
+    clips = [clip | {"speaker": "Ann Lee"} for clip in rows(32)]
+    result = describe(tmp_path, clips)
+    assert not audits.names_speaker(result.folder, tmp_path / "bins32", ["Ann Lee", "Ann", "Talia"][::2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [({}, set(SPEAKERS)), ({"prompt": "generic_v01"}, set()), ({"captions": ["situational"]}, set())],
+)
+def test_names_are_looked_for_where_the_prompt_names_speakers(settings, names):
+    recipe = load_recipe("sample").model_copy(update={"describing": Describing(**settings)})
+    assert names_in(recipe.corpora["studio"], recipe) == names

@@ -61,6 +61,7 @@ def test_each_tuple_is_asked_for_k_times_whatever_the_number_of_clips(chat, tmp_
     assert len(chat.bodies) == facts["generations"] == 2 * facts["tuples"]
     assert facts["tuples"] == len({(c["speaker"], c["style"], c["speaking_rate"]) for c in clips}) < 300
     assert facts["rejection_rate"] == facts["replaced_by_template"] == 0
+    assert not audits.few_rejected(result.folder, 0.0)
     assert not audits.names_speaker(result.folder, tmp_path / "bins", SPEAKERS)
     assert {row["engine"] for row in shards.read(result.folder).to_pylist()} == {"server"}
 
@@ -122,6 +123,8 @@ def test_a_model_that_answers_badly_is_replaced_by_the_template_and_marked(chat,
     assert facts["examples"][0]["reasons"]
     table = shards.read(result.folder).to_pylist()
     assert {row["engine"] for row in table} == {"template"}
+    assert "100% of the model's answers were rejected" in audits.few_rejected(result.folder, 0.5)[0]
+    assert "were replaced" in audits.few_rejected(result.folder, 1.0)[0]
     assert all(row["attempts"] == 2 and reason in row["rejected"] for row in table)
     assert not audits.names_speaker(result.folder, tmp_path / "bins", SPEAKERS)
 

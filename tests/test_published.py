@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from parler_assets.recipe import Corpus
-from parler_assets.speech import shards
+from parler_assets.speech import audits, shards
 from parler_assets.speech.descriptions import DescriptionError, join_published
 from parler_assets.speech.shards import Part
 
@@ -46,11 +46,14 @@ def join(raw, path, **settings):
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
 def test_rows_find_each_other_by_id_in_any_order(raw, tmp_path, ending):
-    records = [{"id": name, "text_description": f" {name}: {SAID}"} for name in "dbca"]
+    records = [{"id": name, "text_description": f" {SAID[:-1]} of take {name}."} for name in "dbca"]
     result = join(raw, write(tmp_path / f"table{ending}", records))
     table = shards.read(result.folder).to_pylist()
-    assert [(row["id"], row["description"]) for row in table] == [(name, f"{name}: {SAID}") for name in "abcd"]
+    assert [(row["id"], row["description"]) for row in table] == [
+        (name, f"{SAID[:-1]} of take {name}.") for name in "abcd"
+    ]
     assert {row["engine"] for row in table} == {"published"}
+    assert not audits.like_published(result.folder)
     assert join(raw, tmp_path / f"table{ending}").reused
 
 
@@ -70,6 +73,7 @@ def test_differences_are_reported(raw, tmp_path):
     assert differences["descriptions_without_clip"] == {"count": 1, "examples": ["x"]}
     assert differences["other_transcript"] == {"count": 1, "examples": ["b"]}
     assert differences["looks_damaged"]["count"] == 2
+    assert len(audits.like_published(result.folder)) == 4
     assert "brackets" in differences["looks_damaged"]["examples"][0]
     assert {row.id: row.reason.split(":")[0] for row in result.manifest.set_aside} == {
         "c": "empty published description",

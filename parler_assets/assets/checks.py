@@ -93,7 +93,6 @@ def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChe
         ],
     }
     if corpus.written:
-        names = _names(corpus) if recipe.describing.captions == ["named"] else set()
         checks["continuous_tags"] = [
             Check("complete", "Every clip has tags or a reason.", lambda w: audits().complete(tags(w), raw(w))),
             Check("plausible", "Measurements are within what speech can be.", lambda w: audits().plausible(tags(w))),
@@ -113,15 +112,33 @@ def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChe
             Check(
                 "names_speaker",
                 "A description names its own speaker and no other.",
-                lambda w: audits().names_speaker(texts(w), raw(w), names),
+                lambda w: audits().names_speaker(texts(w), raw(w), names_in(corpus, recipe)),
+            ),
+            Check(
+                "few_rejected",
+                f"At most {recipe.describing.max_rejected:.0%} of the model's answers were rejected, none replaced.",
+                lambda w: audits().few_rejected(texts(w), recipe.describing.max_rejected),
+                blocking=False,
+            ),
+        ]
+    else:
+        checks["llm_descriptions"] += [
+            Check(
+                "like_published",
+                "Clips and published descriptions have the same ids and transcripts.",
+                lambda w: audits().like_published(texts(w)),
+                blocking=False,
             ),
         ]
     return [asset_checks(dg.AssetKey([name, stage]), found) for stage, found in checks.items()]
 
 
-def _names(corpus: Corpus) -> set[str]:
-    """The names that speakers of this corpus are called in descriptions."""
-    return set(corpus.speaker_names.values()) or set(corpus.genders)
+def names_in(corpus: Corpus, recipe: Recipe) -> set[str]:
+    """The names that descriptions of this corpus must hold; nobody's, where the recipe's prompt names no speaker."""
+    from parler_assets.speech.descriptions.attributes import columns_of
+
+    named = recipe.describing.captions == ["named"] and "speaker" in columns_of(recipe.describing.prompt)
+    return (set(corpus.speaker_names.values()) or set(corpus.genders)) if named else set()
 
 
 def training_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:

@@ -9,7 +9,7 @@ import dagster as dg
 from parler_assets.assets.checks import corpus_checks
 from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import histograms, hours, shares, stage_metadata
+from parler_assets.metadata import histograms, hours, rows_table, shares, stage_metadata
 from parler_assets.recipe import Corpus, HubSource, Recipe, digest
 from parler_assets.resources import Accelerator, Workspace
 
@@ -210,8 +210,19 @@ def published_descriptions(name: str, corpus: Corpus, recipe: Recipe) -> dg.Asse
 
 
 def _described(result) -> dg.MaterializeResult:
-    metadata = stage_metadata(result) | {"written_by": shares(result.folder, ["engine"])}
+    facts = result.manifest.facts
+    metadata = stage_metadata(result) | {
+        "written_by": shares(result.folder, ["engine"]),
+        "writing": dg.MetadataValue.json({name: value for name, value in facts.items() if name != "examples"}),
+    }
+    if "rejection_rate" in facts:
+        shown = [{name: _joined(value) for name, value in example.items()} for example in facts["examples"]]
+        metadata |= {"rejection_rate": facts["rejection_rate"], "rejected_examples": rows_table(shown)}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+
+
+def _joined(value: str | list | dict) -> str:
+    return value if isinstance(value, str) else "; ".join(value.values() if isinstance(value, dict) else value)
 
 
 def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:

@@ -5,6 +5,7 @@ An empty list means fit. The same audits run as checks in the graph, and can be 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -122,15 +123,41 @@ def described(folder: Path) -> list[str]:
 
 def names_speaker(folder: Path, raw: Path, names: Iterable[str]) -> list[str]:
     """A description names the speaker it belongs to, and no other: the name is what fine-tuning ties to the voice."""
-    names = set(names)
+    patterns = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in names}
     speakers = dict(zip(*(shards.read(raw, ["id", "speaker"])[c].to_pylist() for c in ("id", "speaker")), strict=True))
     wrong = []
     for part in shards.iterate(folder, ["id", "description"]):
         for row in part.to_pylist():
-            speaker, words = speakers.get(row["id"]), _words(row["description"] or "")
-            if speaker in names and (speaker not in words or (names - {speaker}) & words):
+            speaker, text = speakers.get(row["id"]), row["description"] or ""
+            if speaker in patterns and [name for name, found in patterns.items() if found.search(text)] != [speaker]:
                 wrong.append(row["id"])
     return [f"{len(wrong)} descriptions do not name their speaker alone, the first is {wrong[0]!r}"] if wrong else []
+
+
+def few_rejected(folder: Path, limit: float) -> list[str]:
+    """A language model whose answers were rejected too often, or replaced by the template's sentences."""
+    facts = shards.read_manifest(folder).facts
+    rate, replaced = facts.get("rejection_rate", 0.0), facts.get("replaced_by_template", 0)
+    problems = []
+    if rate > limit:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in list(facts["reasons"].items())[:4])
+        problems.append(
+            f"{rate:.0%} of the model's answers were rejected (limit {limit:.0%}), most often for: {reasons}; see "
+            "rejected_examples, then try another describing.model, prompt or temperature, or raise max_rejected"
+        )
+    if replaced:
+        problems.append(f"{replaced} of {facts['wordings']} wordings were replaced by the template's")
+    return problems
+
+
+def like_published(folder: Path) -> list[str]:
+    """How clips and the descriptions they were published with differ."""
+    found = shards.read_manifest(folder).facts.get("differences", {})
+    return [
+        f"{difference['count']} {name.replace('_', ' ')}, such as {difference['examples'][0]!r}"
+        for name, difference in found.items()
+        if difference["count"]
+    ]
 
 
 def codes_fit(folder: Path) -> list[str]:
@@ -168,7 +195,3 @@ def codes_match_audio(folder: Path, raw: Path) -> list[str]:
 
 def _ids(folder: Path) -> list[str]:
     return [name for part in shards.iterate(folder, ["id"]) for name in part["id"].to_pylist()]
-
-
-def _words(text: str) -> set[str]:
-    return {word.strip('.,;:!?"()').removesuffix("'s").removesuffix("’s") for word in text.split()}

@@ -64,6 +64,7 @@ def load(settings: dict):
         model=settings["model"],
         revision=settings["revision"],
         tokenizer_revision=settings["revision"],
+        load_format="safetensors",
         dtype="float32" if on_cpu else "auto",
         enforce_eager=on_cpu,
         tensor_parallel_size=settings["tensor_parallel"],
