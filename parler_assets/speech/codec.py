@@ -16,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import DacModel
 
-from parler_assets.speech.dac import build_dac, codec_config, dac_state
+from parler_assets.speech.dac import build_dac, codec_config, dac_state, reach
 
 _PREFIX = "audio_encoder."
 
@@ -76,6 +76,7 @@ class Codec:
         hop: samples a frame.
         codebooks: K.
         codebook_size: entries of each codebook.
+        reach: frames on either side that a decoded frame depends on.
     """
 
     def __init__(self, network: DacModel) -> None:
@@ -83,6 +84,7 @@ class Codec:
         self.network = network.eval()
         self.sampling_rate, self.codebooks = int(config.sampling_rate), int(config.n_codebooks)
         self.codebook_size, self.hop = int(config.codebook_size), math.prod(config.downsampling_ratios)
+        self.reach = reach(config)
         self.pads = getattr(config, "partial_frame", "pad") == "pad"
 
     def frames(self, samples: int) -> int:

@@ -4,71 +4,83 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-_BLOCK = 256  # columns of a cache's first allocation; it doubles when full
+from parler_assets.tts.model.reading import Reading
 
-
-class LayerCache:
-    """Keys and values of one layer, (B, H, n, size) each.
-
-    `keys` and `values` grow by columns in buffers that are allocated ahead; `cross` is computed once.
-    """
-
-    def __init__(self) -> None:
-        self.length = 0
-        self.cross: tuple[Tensor, Tensor] | None = None
-        self._buffer: Tensor | None = None
-
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Remember new columns and return all of them."""
-        start, self.length = self.length, self.length + keys.shape[2]
-        if self._buffer is None or self.length > self._buffer.shape[3]:
-            self._grow(keys)
-        assert self._buffer is not None
-        self._buffer[0, :, :, start : self.length] = keys
-        self._buffer[1, :, :, start : self.length] = values
-        return self._buffer[0, :, :, : self.length], self._buffer[1, :, :, : self.length]
-
-    def _grow(self, like: Tensor) -> None:
-        B, H, _, size = like.shape
-        old, room = self._buffer, _BLOCK
-        while room < self.length:
-            room *= 2
-        self._buffer = like.new_empty((2, B, H, room, size))
-        if old is not None:
-            self._buffer[:, :, :, : old.shape[3]] = old
-
-    def keep(self, rows: Tensor) -> None:
-        """Forget the samples of the batch that are not in `rows`."""
-        if self._buffer is not None:
-            self._buffer = self._buffer[:, rows]
-        if self.cross is not None:
-            self.cross = (self.cross[0][rows], self.cross[1][rows])
+_BLOCK = 64  # columns by which buffers grow
+_LONG_BLOCK = 512  # where a step is recorded, which it is again whenever buffers move
 
 
 class Cache:
-    """The caches of all layers, and which columns of the sequence are padding."""
+    """Buffers that stay in place until they are full, so that a step can be recorded once and replayed.
 
-    def __init__(self, layers: int) -> None:
-        self.layers = [LayerCache() for _ in range(layers)]
-        self.cross_mask: Tensor | None = None  # (B, 1, 1, S), True where a key may be seen
-        self.padded: Tensor | None = None  # (B, 1, 1, n of the prompt), True where a key may be seen; None: everywhere
+    Attributes:
+        keys, values: one pair a layer, (B, G, room, size); columns that are not written yet are zeros.
+        cross: keys and values (B, G, S, size) of the description, one pair a layer.
+        hidden: (B, 1, 1, room), added to scores: 0 where a column may be seen, else very low.
+        cross_hidden: (B, 1, 1, S) for the description, None where all of it may be seen.
+        at: (1,) the column that is written next.
+        length: how many columns there is room reserved for.
+    """
 
-    @property
-    def length(self) -> int:
-        return self.layers[0].length
+    def __init__(self, layers: int, heads: int, size: int, reading: Reading) -> None:
+        like, padding = reading.states, reading.padding
+        B = len(like)
+        self.keys = [like.new_zeros(B, heads, 0, size) for _ in range(layers)]
+        self.values = [like.new_zeros(B, heads, 0, size) for _ in range(layers)]
+        self.hidden = like.new_zeros(B, 1, 1, 0)
+        self.padding = None if padding is None else padding[:, None]
+        self.skips = not reading.count_padding
+        self.at = torch.zeros(1, dtype=torch.long, device=like.device)
+        self.length = 0
+        self._low = torch.finfo(like.dtype).min
 
-    def mask(self) -> Tensor | None:
-        """Which keys one new column may see, itself included: (B, 1, 1, length + 1), None when all."""
-        if self.padded is None:
-            return None
-        new = self.length + 1 - self.padded.shape[-1]
-        return torch.nn.functional.pad(self.padded, (0, new), value=True)
+    def describe(self, cross: list[tuple[Tensor, Tensor]], seen: Tensor | None) -> None:
+        """Remember the description's keys and values, and which may be seen: (B, 1, 1, S), None: all."""
+        self.cross, self.cross_hidden = cross, None
+        if seen is not None:
+            self.cross_hidden = torch.zeros_like(seen, dtype=cross[0][0].dtype).masked_fill(~seen, self._low)
+
+    def reserve(self, columns: int) -> bool:
+        """Make room for the next columns; True when the buffers moved."""
+        self.length += columns
+        room = self.hidden.shape[-1]
+        if self.length <= room:
+            return False
+        block = _BLOCK if self.hidden.device.type == "cpu" else _LONG_BLOCK
+        more = -(-self.length // block) * block - room
+        self.keys = [pad(keys, (0, 0, 0, more)) for keys in self.keys]
+        self.values = [pad(values, (0, 0, 0, more)) for values in self.values]
+        self.hidden = pad(self.hidden, (0, more), value=self._low)
+        return True
+
+    def reveal(self, columns: int) -> tuple[Tensor, Tensor]:
+        """Let the next columns be seen: their places (n,), and the mask (B, 1, n or 1, room) of what they see."""
+        if columns == 1:
+            self.hidden.index_fill_(3, self.at, 0)
+            return self.at, self.hidden
+        places = torch.arange(columns, device=self.at.device) + self.at
+        self.hidden.index_fill_(3, places, 0)
+        every = torch.arange(self.hidden.shape[-1], device=places.device)
+        if self.padding is not None:
+            self.hidden.masked_fill_((every < self.padding)[:, None, None], self._low)
+        return places, self.hidden.masked_fill(every > places[:, None], self._low)
+
+    def positions(self, places: Tensor) -> Tensor:
+        """Positions (n,) or (B, n) of these places."""
+        if self.padding is None or not self.skips:
+            return places
+        return (places - self.padding).clamp(min=0)
+
+    def write(self, layer: int, places: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Remember keys and values (B, G, n, size) of new columns and return all of them."""
+        return self.keys[layer].index_copy_(2, places, keys), self.values[layer].index_copy_(2, places, values)
 
     def keep(self, rows: Tensor) -> None:
-        for layer in self.layers:
-            layer.keep(rows)
-        if self.cross_mask is not None:
-            self.cross_mask = self.cross_mask[rows]
-        if self.padded is not None:
-            self.padded = self.padded[rows]
+        """Forget the samples of the batch that are not in `rows`."""
+        self.keys, self.values = [k[rows] for k in self.keys], [v[rows] for v in self.values]
+        self.cross = [(keys[rows], values[rows]) for keys, values in self.cross]
+        self.hidden = self.hidden[rows]
+        self.padding = None if self.padding is None else self.padding[rows]
+        self.cross_hidden = None if self.cross_hidden is None else self.cross_hidden[rows]

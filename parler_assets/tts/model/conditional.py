@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from transformers.utils import ModelOutput
 
 from parler_assets.speech.dac import build_dac
 from parler_assets.tts.model import checkpoint
-from parler_assets.tts.model.cache import Cache
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.decoder import CodesDecoder
-from parler_assets.tts.model.generation import generate
+from parler_assets.tts.model.generation import generate, stream
 from parler_assets.tts.model.loss import codebook_loss
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
+from parler_assets.tts.model.reading import Reading, padded_left
 
 
 @dataclass
@@ -42,30 +41,6 @@ class ParlerTTSOutput(ModelOutput):
     targets: Tensor | None = None
     logits: Tensor | None = None
     encoder_last_hidden_state: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the decoder reads: description states and mask, the embedded prompt (B, P, d) and its padding (B,)."""
-
-    states: Tensor
-    state_mask: Tensor | None
-    prompt: Tensor | None
-    padding: Tensor | None
-
-    def repeated(self, times: int) -> Reading:
-        """Every sample `times` times, one after the other."""
-        return self if times == 1 else self._mapped(lambda part: part.repeat_interleave(times, 0))
-
-    def guided(self) -> Reading:
-        """The batch, and after it the batch without descriptions: states of zeros, to which attention adds nothing."""
-        both = self._mapped(lambda part: torch.cat([part, part]))
-        without = torch.zeros_like(self.states)
-        return replace(both, states=torch.cat([self.states, without]))
-
-    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Reading:
-        parts = (self.states, self.state_mask, self.prompt, self.padding)
-        return Reading(*(None if part is None else change(part) for part in parts))  # type: ignore[arg-type]
 
 
 class ParlerTTSForConditionalGeneration(PreTrainedModel):
@@ -110,6 +85,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             init.copy_(module.weights, sinusoidal_table(*module.weights.shape))
 
     generate = generate
+    stream = stream
 
     # -------------------------------------------------------------------------------------------------- checkpoints
 
@@ -164,38 +140,40 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             states = self.enc_to_dec_proj(states)
         if attention_mask is not None and not projected:
             states = states * attention_mask[..., None].to(states.dtype)
-        prompt_ids, prompt_mask = _padded_left(prompt_input_ids, prompt_attention_mask)
-        prompt = None if prompt_ids is None else self.embed_prompts(prompt_ids)
-        if not self.config.prompt_cross_attention or prompt is None:
-            padding = None if prompt_mask is None else (prompt_mask == 0).sum(1)
-            return Reading(states, attention_mask, prompt, padding)
+        prompt_ids, prompt_mask = padded_left(prompt_input_ids, prompt_attention_mask)
+        if prompt_ids is None:
+            return Reading(states, attention_mask, states.shape[1])
+        prompt = self.embed_prompts(prompt_ids)
+        padding = None if prompt_mask is None else (prompt_mask == 0).sum(1)
+        if not self.config.prompt_cross_attention:
+            return Reading(states, attention_mask, states.shape[1], prompt, padding, count_padding)
+        self._fits(prompt.shape[1])
         positions = torch.arange(prompt.shape[1], device=prompt.device)
-        if prompt_mask is not None and not count_padding:
-            positions = (positions - (prompt_mask == 0).sum(1, keepdim=True)).clamp(min=0)
+        if padding is not None and not count_padding:
+            positions = (positions - padding[:, None]).clamp(min=0)
         prompt = prompt + self.embed_positions(positions)
+        mask = None
         if attention_mask is not None or prompt_mask is not None:
             pairs = ((states, attention_mask), (prompt, prompt_mask))
             masks = [part.new_ones(part.shape[:2]) if mask is None else mask for part, mask in pairs]
-            attention_mask = torch.cat([mask.bool() for mask in masks], dim=1)
-        return Reading(torch.cat([states, prompt], dim=1), attention_mask, None, None)
+            mask = torch.cat([mask.bool() for mask in masks], dim=1)
+        return Reading(torch.cat([states, prompt], dim=1), mask, states.shape[1])
 
-    def hidden(
-        self, reading: Reading, ids: Tensor, cache: Cache | None = None, positions: Tensor | None = None
-    ) -> Tensor:
+    def hidden(self, reading: Reading, ids: Tensor) -> Tensor:
         """The decoder's last states (B, P + L, d) over the prompt and columns of ids (B, L, K)."""
         decoder = self.decoder.model.decoder
         x = decoder.embed(ids)
         if reading.prompt is not None:
             x = torch.cat([reading.prompt.to(x.dtype), x], dim=1)
-        self._fits(x.shape[1])
-        return decoder(x, reading.states, reading.state_mask, reading.padding, cache, positions)
+        if not self.config.decoder.rope_embeddings:
+            self._fits(x.shape[1])
+        return decoder(x, reading.states, reading.state_mask, reading.padding, reading.count_padding)
 
     def _fits(self, columns: int) -> None:
-        decoder = self.config.decoder
-        if not decoder.rope_embeddings and columns > decoder.max_position_embeddings:
+        rows = self.config.decoder.max_position_embeddings
+        if columns > rows:
             raise ValueError(
-                f"a prompt and its codes take {columns} positions, this checkpoint has "
-                f"{decoder.max_position_embeddings}: shorten the text or the clip"
+                f"{columns} positions, but this checkpoint's table has {rows}: shorten the text or the clip"
             )
 
     def forward(
@@ -231,7 +209,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         the padded size; divide a "sum" by `targets` instead.
         """
         K = self.config.decoder.num_codebooks
-        reading = self._reading(
+        reading = self.reading(
             input_ids,
             attention_mask,
             prompt_input_ids,
@@ -246,11 +224,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             ids = self.config.decoder.pattern.inputs(labels)
         else:
             raise ValueError("forward needs labels or decoder_input_ids")
-        positions = None
-        if reading.padding is not None and reading.prompt is not None and not count_padding:
-            columns = reading.prompt.shape[1] + ids.shape[1]
-            positions = (torch.arange(columns, device=ids.device) - reading.padding[:, None]).clamp(min=0)
-        hidden = self.hidden(reading, ids, positions=positions)
+        hidden = self.hidden(reading, ids)
         output = ParlerTTSOutput(encoder_last_hidden_state=reading.states)
         if labels is not None:
             self._learn(output, hidden, labels, loss_reduction, output_logits)
@@ -258,7 +232,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             output.logits = _rows(self.decoder.logits(hidden))
         return output
 
-    def _reading(
+    def reading(
         self, input_ids, attention_mask, prompt_ids, prompt_mask, encoder_outputs, states, count_padding=True
     ) -> Reading:
         if encoder_outputs is not None:
@@ -289,14 +263,6 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
 def _rows(logits: Tensor) -> Tensor:
     """(B, n, K, V) to (B * K, n, V), the published order."""
     return logits.transpose(1, 2).flatten(0, 1)
-
-
-def _padded_left(ids: Tensor | None, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """Prompts with their padding moved to the front, so that speech follows its text; no mask when none is padded."""
-    if ids is None or mask is None or bool(mask.all()):
-        return ids, None
-    order = mask.bool().to(torch.uint8).argsort(dim=1, stable=True)
-    return ids.gather(1, order), mask.gather(1, order)
 
 
 def default_generation(config: ParlerTTSConfig) -> GenerationConfig:

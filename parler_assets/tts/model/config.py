@@ -73,6 +73,10 @@ class ParlerTTSDecoderConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+    @property
     def pattern(self) -> DelayPattern:
         return DelayPattern(self.num_codebooks, start=int(self.bos_token_id or 0), end=self.codebook_size)
 

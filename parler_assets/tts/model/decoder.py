@@ -1,62 +1,47 @@
-"""The decoder: a causal transformer over [prompt | columns of codes] that reads the description by cross-attention."""
+"""The decoder: a causal transformer over [prompt | columns of codes] that reads the description by cross-attention.
+
+These are the layers as they are trained and saved; `inference.py` runs them for generation.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, scaled_dot_product_attention
+from torch.nn.functional import dropout
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from parler_assets.tts.model.cache import Cache, LayerCache
+from parler_assets.tts.model.attention import attend, heads
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
 from parler_assets.tts.model.positions import Rotation, SinusoidalPositions, rotate, rotation
 
 
 class Attention(nn.Module):
-    """Multi-head attention; H query heads share `key_value_heads` in consecutive groups. No biases."""
+    """Multi-head attention; the query heads share `key_value_heads` in consecutive groups. No biases."""
 
     def __init__(self, config: ParlerTTSDecoderConfig, key_value_heads: int) -> None:
         super().__init__()
-        d, self.size = config.hidden_size, config.hidden_size // config.num_attention_heads
-        self.k_proj = nn.Linear(d, key_value_heads * self.size, bias=False)
-        self.v_proj = nn.Linear(d, key_value_heads * self.size, bias=False)
+        d, size = config.hidden_size, config.head_size
+        self.k_proj = nn.Linear(d, key_value_heads * size, bias=False)
+        self.v_proj = nn.Linear(d, key_value_heads * size, bias=False)
         self.q_proj = nn.Linear(d, d, bias=False)
         self.out_proj = nn.Linear(d, d, bias=False)
-        self.dropout, self.grouped = config.attention_dropout, key_value_heads != config.num_attention_heads
-
-    def heads(self, x: Tensor) -> Tensor:
-        """(B, n, H * size) to (B, H, n, size)."""
-        return x.unflatten(-1, (-1, self.size)).transpose(1, 2)
-
-    def keys_and_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        return self.heads(self.k_proj(states)), self.heads(self.v_proj(states))
+        self.size, self.key_value_heads, self.dropout = size, key_value_heads, config.attention_dropout
 
     def forward(
-        self, x: Tensor, keys: Tensor, values: Tensor, turn: Rotation | None, mask: Tensor | None, causal: bool = False
+        self, x: Tensor, states: Tensor, turn: Rotation | None, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """Attend from x (B, n, d); `turn` rotates the queries, `mask` (B, 1, 1, keys) is True where a key is seen."""
-        queries = self.heads(self.q_proj(x))
+        """Attend from x (B, n, d) to states (B, m, d), where `mask` (B, 1, 1, m) is True.
+
+        `turn` rotates the queries, and the keys too if `causal`: where x attends to itself.
+        """
+        queries, keys = heads(self.q_proj(x), self.size), heads(self.k_proj(states), self.size)
         if turn is not None:
-            queries = rotate(queries, turn)
+            queries, keys = rotate(queries, turn), rotate(keys, turn) if causal else keys
         drop = self.dropout if self.training else 0.0
-        seen = scaled_dot_product_attention(
-            queries, keys, values, mask, dropout_p=drop, is_causal=causal, enable_gqa=self.grouped
-        )
-        return self.out_proj(seen.transpose(1, 2).flatten(2))
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What every layer of one pass shares: rotations, and which keys may be seen (None: all, or all before)."""
-
-    turn: Rotation | None
-    mask: Tensor | None
-    cross_mask: Tensor | None
-    causal: bool
+        return self.out_proj(attend(queries, keys, heads(self.v_proj(states), self.size), mask, causal, drop))
 
 
 class DecoderLayer(GradientCheckpointingLayer):
@@ -79,29 +64,13 @@ class DecoderLayer(GradientCheckpointingLayer):
         self.act = ACT2FN[config.activation_function]
         self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
 
-    def forward(self, x: Tensor, states: Tensor | None, sight: Sight, cache: LayerCache | None = None) -> Tensor:
-        """x (B, n, d) after this layer; `states` (B, S, d) may be None when the cache has their keys and values."""
-        x = x + self._drop(self._self_attention(self.self_attn_layer_norm(x), sight, cache))
-        x = x + self._drop(self._cross_attention(self.encoder_attn_layer_norm(x), states, sight, cache))
+    def forward(self, x: Tensor, states: Tensor, turn: Rotation | None, state_mask: Tensor | None) -> Tensor:
+        """x (B, n, d) after this layer; states (B, S, d) are seen where `state_mask` (B, 1, 1, S) is True."""
+        inner = self.self_attn_layer_norm(x)
+        x = x + self._drop(self.self_attn(inner, inner, turn, causal=True))
+        x = x + self._drop(self.encoder_attn(self.encoder_attn_layer_norm(x), states, turn, state_mask))
         inner = dropout(self.act(self.fc1(self.final_layer_norm(x))), self.activation_dropout, self.training)
         return x + self._drop(self.fc2(inner))
-
-    def _self_attention(self, x: Tensor, sight: Sight, cache: LayerCache | None) -> Tensor:
-        keys, values = self.self_attn.keys_and_values(x)
-        if sight.turn is not None:
-            keys = rotate(keys, sight.turn)
-        if cache is not None:
-            keys, values = cache.append(keys, values)
-        return self.self_attn(x, keys, values, sight.turn, sight.mask, sight.causal)
-
-    def _cross_attention(self, x: Tensor, states: Tensor | None, sight: Sight, cache: LayerCache | None) -> Tensor:
-        known = cache.cross if cache is not None else None
-        if known is None:
-            assert states is not None
-            known = self.encoder_attn.keys_and_values(states)
-        if cache is not None:
-            cache.cross = known
-        return self.encoder_attn(x, *known, sight.turn, sight.cross_mask)
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -127,65 +96,44 @@ class Decoder(nn.Module):
     def forward(
         self,
         x: Tensor,
-        states: Tensor | None,
+        states: Tensor,
         state_mask: Tensor | None = None,
         padding: Tensor | None = None,
-        cache: Cache | None = None,
-        positions: Tensor | None = None,
+        count_padding: bool = True,
     ) -> Tensor:
-        """A whole sequence from its start.
+        """States (B, n, d) after the last norm; meaningless at padded positions.
 
         Args:
             x: embedded prompt and columns (B, n, d).
             states: description states (B, S, d); `state_mask` (B, S) is 1 where they are real.
             padding: number of padded positions at the start of each sample (B,), None when there are none.
-            cache: filled for `step`.
-            positions: (n,) or (B, n); counted from the start of the sequence, padding included, when None.
-
-        Returns:
-            States (B, n, d) after the last norm; meaningless at padded positions.
+            count_padding: whether they count as positions, as in the original.
         """
-        n = x.shape[1]
-        order = None if padding is None else (torch.arange(n, device=x.device) + padding[:, None]) % n
-        positions = torch.arange(n, device=x.device) if positions is None else positions
-        x = dropout(self._positioned(x, positions), self.config.dropout, self.training)
-        if order is not None:
-            # Padding moves behind the samples, where a causal pass never sees it: no mask, and the fast kernels apply.
-            x = x.gather(1, order[..., None].expand_as(x))
-            positions = order if positions.dim() == 1 else positions.gather(1, order)
-        sight = Sight(self._turn(positions, x), None, _cross_mask(state_mask), causal=True)
-        if cache is not None:
-            cache.cross_mask = sight.cross_mask
-            cache.padded = (
-                None if padding is None else (torch.arange(n, device=x.device) < n - padding[:, None])[:, None, None]
-            )
-        x = self._layers(x, states, sight, cache)
-        return x if order is None else x.gather(1, order.argsort(1)[..., None].expand_as(x))
+        places = torch.arange(x.shape[1], device=x.device)
+        if padding is None:
+            return self._layers(x, places, states, state_mask)
+        # Padding moves behind the samples, where a causal pass never sees it: no mask, and the fast kernels apply.
+        order = (places + padding[:, None]) % x.shape[1]
+        x = x.gather(1, order[..., None].expand_as(x))
+        x = self._layers(x, order if count_padding else places, states, state_mask)
+        return x.gather(1, order.argsort(1)[..., None].expand_as(x))
 
-    def step(self, x: Tensor, positions: Tensor, cache: Cache) -> Tensor:
-        """The next column x (B, 1, d) at positions (1,) or (B, 1)."""
-        sight = Sight(self._turn(positions, x), cache.mask(), cache.cross_mask, causal=False)
-        return self._layers(self._positioned(x, positions), None, sight, cache)
-
-    def _layers(self, x: Tensor, states: Tensor | None, sight: Sight, cache: Cache | None) -> Tensor:
-        for number, layer in enumerate(self.layers):
-            if self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop:
+    def _layers(self, x: Tensor, positions: Tensor, states: Tensor, state_mask: Tensor | None) -> Tensor:
+        config, seen, turn = self.config, seen_states(state_mask), None
+        if config.rope_embeddings:
+            turn = rotation(positions, config.head_size, config.rope_theta, x.dtype)
+        else:
+            x = x + self.embed_positions(positions)
+        x = dropout(x, config.dropout, self.training)
+        for layer in self.layers:
+            if self.training and config.layerdrop and torch.rand(()) < config.layerdrop:
                 continue
-            x = layer(x, states, sight, cache.layers[number] if cache else None)
+            x = layer(x, states, turn, seen)
         return self.layer_norm(x)
 
-    def _positioned(self, x: Tensor, positions: Tensor) -> Tensor:
-        return x if self.config.rope_embeddings else x + self.embed_positions(positions)
 
-    def _turn(self, positions: Tensor, x: Tensor) -> Rotation | None:
-        if not self.config.rope_embeddings:
-            return None
-        size = self.config.hidden_size // self.config.num_attention_heads
-        return rotation(positions, size, self.config.rope_theta, x.dtype)
-
-
-def _cross_mask(mask: Tensor | None) -> Tensor | None:
-    """(B, S) to (B, 1, 1, S) bool. A sample without any description sees all its states, which are zeros."""
+def seen_states(mask: Tensor | None) -> Tensor | None:
+    """(B, S) to (B, 1, 1, S) bool, None where all are seen. A sample without any state sees all, which are zeros."""
     if mask is None or bool(mask.all()):
         return None
     seen = mask.bool()
@@ -219,7 +167,7 @@ class CodesDecoder(nn.Module):
             return torch.cat([cast(nn.Linear, head).weight for head in self.lm_heads])
         return self.lm_heads.weight
 
-    def logits(self, hidden: Tensor, weights: Tensor | None = None) -> Tensor:
+    def logits(self, hidden: Tensor) -> Tensor:
         """(..., K, V) of hidden (..., d), in one matrix product."""
-        flat = nn.functional.linear(hidden, self.head_weights() if weights is None else weights)
+        flat = nn.functional.linear(hidden, self.head_weights())
         return flat.unflatten(-1, (self.config.num_codebooks, self.config.vocab_size))

@@ -1,10 +1,10 @@
-"""Generation: from texts to columns of codes, and from codes to samples."""
+"""Generation: from texts and descriptions to samples, at once or piece by piece."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,14 +13,13 @@ from transformers import GenerationConfig
 from transformers.utils import ModelOutput
 
 from parler_assets.speech.codec import Codec
-from parler_assets.tts.codebooks import FREE
-from parler_assets.tts.model.cache import Cache
-from parler_assets.tts.model.sampling import Endings, Sampling
+from parler_assets.tts.model.loop import GenerationLoop
+from parler_assets.tts.model.reading import Reading, check_texts
+from parler_assets.tts.model.sampling import Sampling
+from parler_assets.tts.model.streaming import ParlerTTSStreamer, pieces
 
 if TYPE_CHECKING:
-    from parler_assets.tts.model.conditional import ParlerTTSForConditionalGeneration, Reading
-
-_LOOK = 16  # steps between looks at which samples have ended, on a device where looking means waiting
+    from parler_assets.tts.model.conditional import ParlerTTSForConditionalGeneration
 
 
 @dataclass
@@ -44,6 +43,60 @@ class GeneratedSpeech(ModelOutput):
 def generate(
     self: ParlerTTSForConditionalGeneration,
     input_ids: Tensor | None = None,
+    streamer: ParlerTTSStreamer | None = None,
+    **given: Any,
+) -> Tensor | GeneratedSpeech:
+    """Speak a batch of prompts as their descriptions say.
+
+    Args:
+        input_ids: descriptions (B, S), with `attention_mask` (B, S); or `description_states` or `encoder_outputs` as in
+            `forward`.
+        streamer: gets the samples as they become final, from another thread's point of view.
+        given: `prompt_input_ids` (B, P) with `prompt_attention_mask` (B, P) and the other arguments of `begin`.
+
+    Returns:
+        Samples (B, N), or `GeneratedSpeech` with `return_dict_in_generate=True`.
+
+    Unlike the original, ids that are no code are never chosen, an audio prefix is delayed once, and a sample
+    without any frame has length 0.
+    """
+    loop, config = begin(self, input_ids=input_ids, **given)
+    codec = Codec(self.audio_encoder)
+    if streamer is not None:
+        return _streamed(loop, codec, streamer)
+    for _ in loop.run():
+        pass
+    codes = loop.codes()
+    sounds = codec.decode_tensors(codes)
+    sequences = _padded(sounds)
+    if not config.return_dict_in_generate:
+        return sequences
+    lengths = [len(sound) for sound in sounds]
+    return GeneratedSpeech(sequences=sequences, audios_length=lengths, codes=codes, ended=loop.ended.tolist())
+
+
+def stream(
+    self: ParlerTTSForConditionalGeneration, input_ids: Tensor | None = None, frames: int = 43, **given: Any
+) -> Iterator[list[Tensor]]:
+    """Speak as `generate` does, giving samples as soon as they are final.
+
+    Args:
+        input_ids, given: as in `generate`.
+        frames: how many codec frames a piece has; the first one is shorter, so that sound begins early.
+
+    Returns:
+        Pieces: for each of the B samples what is new (n,), nothing once it has ended. A sample's pieces joined are
+        what `generate` gives for it. The codec looks `reach` frames ahead (10 for published checkpoints), so a piece
+        comes that much after its last frame; each piece costs its frames and twice the reach, however long the speech.
+    """
+    with torch.no_grad():
+        loop, _ = begin(self, input_ids=input_ids, **given)
+    return pieces(loop, Codec(self.audio_encoder), frames)
+
+
+def begin(
+    model: ParlerTTSForConditionalGeneration,
+    input_ids: Tensor | None = None,
     attention_mask: Tensor | None = None,
     prompt_input_ids: Tensor | None = None,
     prompt_attention_mask: Tensor | None = None,
@@ -55,14 +108,13 @@ def generate(
     seed: int | Sequence[int] | None = None,
     count_padding: bool = True,
     **options: Any,
-) -> Tensor | GeneratedSpeech:
-    """Speak a batch of prompts as their descriptions say.
+) -> tuple[GenerationLoop, GenerationConfig]:
+    """Check what is asked for and get ready.
 
     Args:
-        input_ids: descriptions (B, S) with `attention_mask` (B, S); or their states as in `forward`.
-        prompt_input_ids: transcripts (B, P) with `prompt_attention_mask` (B, P).
         generation_config: instead of the checkpoint's.
-        input_values: samples (B, 1, N) or (B, N) that the speech goes on from; they stand before the result.
+        input_values: samples (B, 1, N) or (B, N) that the speech goes on from; they stand before the result, and the
+            prompt has to begin with their transcript.
         audio_codes: the same as codes (B, K, T).
         seed: one for the batch or one for each sample. A sample with its own seed does not depend on the others'
             chances. By default drawn from torch's generator.
@@ -72,46 +124,27 @@ def generate(
             `max_length`, `max_new_tokens`, `min_new_tokens`, `guidance_scale`, `num_return_sequences`,
             `return_dict_in_generate`.
 
-    Returns:
-        Samples (B, N), or `GeneratedSpeech` with `return_dict_in_generate=True`.
-
-    Unlike the original, ids that are no code are never chosen, an audio prefix is delayed once, and a sample
-    without any frame has length 0.
+    Raises:
+        ValueError: an empty text, ids of another tokenizer, batches of different sizes, a setting out of its range,
+            or no room for speech behind the prompt.
+        TypeError: an option that does not exist.
     """
-    config = merged(generation_config or self.generation_config, options)
-    reading = self._reading(
-        input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states
-    )
-    reading = reading.repeated(int(config.num_return_sequences or 1))
-    prefix = _prefix(self, input_values, audio_codes, len(reading.states))
-    loop = GenerationLoop(self, reading, config, prefix, seed, count_padding)
-    for _ in loop.columns():
-        pass
-    return _speech(self, loop, bool(config.return_dict_in_generate))
-
-
-def _prefix(model: ParlerTTSForConditionalGeneration, samples, codes, batch: int) -> Tensor | None:
-    if samples is not None:
-        sounds = [sound.reshape(-1).float().cpu().numpy() for sound in samples]
-        encoded = Codec(model.audio_encoder).encode(sounds)
-        if len({code.shape for code in encoded}) > 1:
-            raise ValueError("input_values must have one length: prefixes of one batch are continued together")
-        codes = torch.stack([torch.from_numpy(code.astype("int64")) for code in encoded])
-    if codes is None:
-        return None
-    return codes.to(model.device).repeat_interleave(batch // len(codes), 0)
-
-
-def _speech(model: ParlerTTSForConditionalGeneration, loop: GenerationLoop, full: bool) -> Tensor | GeneratedSpeech:
-    codes = loop.codes()
-    sounds = Codec(model.audio_encoder).decode_tensors(codes)
-    lengths = [len(sound) for sound in sounds]
-    sequences = torch.zeros(len(sounds), max(1, *lengths), device=model.device)
-    for row, sound in zip(sequences, sounds, strict=True):
-        row[: len(sound)] = sound
-    if not full:
-        return sequences
-    return GeneratedSpeech(sequences=sequences, audios_length=lengths, codes=codes, ended=loop.ended.tolist())
+    new = options.pop("max_new_tokens", None)
+    config = merged(generation_config or model.generation_config, options)
+    check_texts(input_ids, attention_mask, model.config.text_encoder.vocab_size, "description")
+    check_texts(prompt_input_ids, prompt_attention_mask, model.config.vocab_size, "prompt")
+    reading = model.reading(
+        input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states,
+        count_padding,
+    )  # fmt: skip
+    times = int(config.num_return_sequences or 1)
+    prefix = _prefix(model, input_values, audio_codes, len(reading.states))
+    given = 1 + (0 if prefix is None else prefix.shape[-1])
+    if new is not None:
+        config.max_length = given + int(new)
+    sampling = _within(Sampling.of(config, model.config.decoder.num_codebooks), model, reading, given)
+    prefix = None if prefix is None else prefix.repeat_interleave(times, 0)
+    return GenerationLoop(model, reading.repeated(times), sampling, prefix, seed), config
 
 
 def merged(config: GenerationConfig, options: dict[str, Any]) -> GenerationConfig:
@@ -120,150 +153,65 @@ def merged(config: GenerationConfig, options: dict[str, Any]) -> GenerationConfi
     Raises:
         TypeError: an option that generation does not have.
     """
-    config = copy.deepcopy(config)
-    new = options.pop("max_new_tokens", None)
-    unknown = config.update(**{key: value for key, value in options.items() if hasattr(config, key)})
-    unknown |= {key: value for key, value in options.items() if not hasattr(config, key)}
+    unknown = [name for name in options if not hasattr(config, name)]
     if unknown:
-        raise TypeError(f"generate() has no option {sorted(unknown)[0]!r}")
-    if new is not None:
-        config.max_length = int(new) + 1
+        raise TypeError(f"generate() has no option {unknown[0]!r}")
+    config = copy.deepcopy(config)
+    for name, value in options.items():
+        setattr(config, name, value)
     return config
 
 
-class GenerationLoop:
-    """One batch being generated: column after column until every sample has ended.
-
-    Samples that have ended leave the batch, so `rows` says which of the B samples are still in it.
-    """
-
-    def __init__(
-        self,
-        model: ParlerTTSForConditionalGeneration,
-        reading: Reading,
-        config: GenerationConfig,
-        prefix: Tensor | None,
-        seed: int | Sequence[int] | None,
-        count_padding: bool,
-    ) -> None:
-        self.decoder, self.model = model.decoder.model.decoder, model
-        self.pattern = model.config.decoder.pattern
-        self.sampling = _within(Sampling.of(config, self.pattern.codebooks), model, reading)
-        B, K, M, device = len(reading.states), self.pattern.codebooks, self.sampling.max_length, reading.states.device
-        canvas = self.pattern.canvas(M, prefix).to(device)
-        self.canvas = canvas.expand(B, K, M)
-        self.start = min(M, 1 + (0 if prefix is None else prefix.shape[-1]))
-        self.ids = torch.full((B, K, M), self.pattern.end, device=device)
-        self.ids[..., : self.start] = self.canvas[..., : self.start]
-        self.length = self.start
-        self.ended = torch.zeros(B, dtype=torch.bool, device=device)
-        self.rows = torch.arange(B, device=device)
-        self.endings = Endings(B, K, self.pattern.end, device)
-        self.guided = self.sampling.guidance != 1
-        self.reading = reading.guided() if self.guided else reading
-        self.chances = _chances(B, M, K, seed, device) if self.sampling.do_sample else None
-        self.skipped = None if count_padding else self.reading.padding
-        self.cache = Cache(len(self.decoder.layers))
-        self.heads = self._heads()
-
-    def _heads(self) -> Tensor:
-        """(K * (end + 1), d): the heads' rows for codes and the end; what other ids score is never asked."""
-        K = self.pattern.codebooks
-        weights = self.model.decoder.head_weights()
-        return weights.view(K, -1, weights.shape[-1])[:, : self.pattern.end + 1].flatten(0, 1).contiguous()
-
-    def columns(self) -> Iterator[int]:
-        """Generate; yields the number of columns after each new one."""
-        hidden = self._prefill()
-        look = 1 if hidden.device.type == "cpu" else _LOOK
-        while self.length < self.sampling.max_length:
-            self.ids[self.rows, :, self.length] = self._next(hidden)
-            self.length += 1
-            yield self.length
-            if (self.length - self.start) % look == 0 and not self._drop_finished():
-                return
-            if self.length < self.sampling.max_length:
-                hidden = self._step()
-        self._drop_finished()
-
-    def _prefill(self) -> Tensor:
-        ids = self._both(self.ids[..., : self.start]).transpose(1, 2)
-        positions = None
-        if self.skipped is not None:
-            P = 0 if self.reading.prompt is None else self.reading.prompt.shape[1]
-            positions = (torch.arange(P + self.start, device=ids.device) - self.skipped[:, None]).clamp(min=0)
-        return self.model.hidden(self.reading, ids, self.cache, positions)[:, -1]
-
-    def _step(self) -> Tensor:
-        ids = self._both(self.ids[self.rows, :, self.length - 1])[:, None]
-        positions = torch.full((1,), self.cache.length, device=ids.device)
-        if self.skipped is not None:
-            positions = positions - self.skipped[:, None]
-        return self.decoder.step(self.decoder.embed(ids), positions, self.cache)[:, -1]
-
-    def _both(self, ids: Tensor) -> Tensor:
-        return torch.cat([ids, ids]) if self.guided else ids
-
-    def _next(self, hidden: Tensor) -> Tensor:
-        """The next column (B, K) after hidden states (B, d)."""
-        K, end = self.pattern.codebooks, self.pattern.end
-        logits = torch.nn.functional.linear(hidden, self.heads).float().unflatten(-1, (K, end + 1))
-        if self.guided:
-            described, free = logits.chunk(2)
-            logits = free + self.sampling.guidance * (described - free)
-        forbidden = self.endings.forbidden()
-        if self.length - self.start < self.sampling.min_new:
-            forbidden = torch.ones_like(forbidden)
-        logits[..., end].masked_fill_(forbidden, -torch.inf)
-        chance = None if self.chances is None else self.chances[self.rows, self.length]
-        ids = self.endings.note(self.sampling.choose(logits, chance))
-        decided = self.canvas[self.rows, :, self.length]
-        return torch.where(decided == FREE, ids, decided)
-
-    def _drop_finished(self) -> bool:
-        """Take finished samples out of the batch; False when none is left."""
-        finished = self.endings.finished()
-        if not bool(finished.any()):
-            return True
-        self.ended[self.rows[finished]] = True
-        going = (~finished).nonzero().squeeze(1)
-        self.rows = self.rows[going]
-        self.endings.keep(going)
-        both = torch.cat([going, going + len(finished)]) if self.guided else going
-        self.cache.keep(both)
-        if self.skipped is not None:
-            self.skipped = self.skipped[both]
-        return len(going) > 0
-
-    def codes(self) -> list[Tensor]:
-        """The frames (K, T) of each sample; a frame with an id that is no code is left out, as the original does."""
-        frames = self.pattern.undo(self.ids[..., : self.length])
-        return [sample[:, (sample < self.pattern.end).all(0)] for sample in frames]
+def _prefix(model: ParlerTTSForConditionalGeneration, samples, codes: Tensor | None, batch: int) -> Tensor | None:
+    """Codes (B, K, T) to go on from, None where there are none."""
+    if samples is not None:
+        encoded = Codec(model.audio_encoder).encode([sound.reshape(-1).float().cpu().numpy() for sound in samples])
+        if len({code.shape for code in encoded}) > 1:
+            raise ValueError("input_values must have one length: prefixes of one batch are continued together")
+        codes = torch.stack([torch.from_numpy(code.astype("int64")) for code in encoded])
+    if codes is None:
+        return None
+    decoder = model.config.decoder
+    if codes.dim() != 3 or codes.shape[:2] != (batch, decoder.num_codebooks):
+        raise ValueError(f"audio_codes {tuple(codes.shape)} should be ({batch}, {decoder.num_codebooks}, frames)")
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < decoder.codebook_size:
+        raise ValueError(f"audio_codes must be from 0 to {decoder.codebook_size - 1}")
+    return codes.to(model.device)
 
 
-def _within(sampling: Sampling, model: ParlerTTSForConditionalGeneration, reading: Reading) -> Sampling:
+def _within(sampling: Sampling, model: ParlerTTSForConditionalGeneration, reading: Reading, given: int) -> Sampling:
     """At most as many columns as the checkpoint has positions for.
 
     Raises:
         ValueError: no room for speech after this prompt, or a length without any.
     """
-    from dataclasses import replace
-
-    config, P = model.config.decoder, 0 if reading.prompt is None else reading.prompt.shape[1]
+    config, P = model.config.decoder, reading.columns
+    least = max(given + config.num_codebooks, 2 * config.num_codebooks - 1)
     room = sampling.max_length if config.rope_embeddings else config.max_position_embeddings - P
-    if room <= 2 * config.num_codebooks:
+    if room < least:
         raise ValueError(
             f"a prompt of {P} tokens leaves {max(room, 0)} positions for speech: shorten or split the text"
         )
+    if sampling.max_length < least:
+        raise ValueError(f"max_length {sampling.max_length} has no room for speech: it must be at least {least}")
     return replace(sampling, max_length=min(room, sampling.max_length))
 
 
-def _chances(B: int, M: int, K: int, seed: int | Sequence[int] | None, device: torch.device) -> Tensor:
-    """(B, M, K) uniform in [0, 1), each sample's from its own seed."""
-    if seed is None:
-        seed = int(torch.randint(2**31, ()))
-    seeds = [seed + row for row in range(B)] if isinstance(seed, int) else list(seed)
-    if len(seeds) != B:
-        raise ValueError(f"{len(seeds)} seeds for {B} samples")
-    drawn = [torch.rand(M, K, generator=torch.Generator().manual_seed(one)) for one in seeds]
-    return torch.stack(drawn).to(device)
+def _padded(sounds: Sequence[Tensor]) -> Tensor:
+    """(B, N) of samples (n,), with zeros behind them; at least one sample long."""
+    sequences = sounds[0].new_zeros(len(sounds), max(1, *(len(sound) for sound in sounds)))
+    for row, sound in zip(sequences, sounds, strict=True):
+        row[: len(sound)] = sound
+    return sequences
+
+
+def _streamed(loop: GenerationLoop, codec: Codec, streamer: ParlerTTSStreamer) -> Tensor:
+    """Everything that was streamed, (B, N)."""
+    sounds: list[list[Tensor]] = []
+    try:
+        for piece in pieces(loop, codec, streamer.play_steps):
+            sounds.append(piece)
+            streamer.put(piece)
+    finally:
+        streamer.end()
+    return _padded([torch.cat(parts) for parts in zip(*sounds, strict=True)])

@@ -85,14 +85,13 @@ class Endings:
 
     def forbidden(self) -> Tensor:
         """(B, K): codebooks that may not end now. Moves on by at most one codebook."""
-        past = self.ended.gather(1, self.first) & (self.first < self._rows[-1])
-        self.first = self.first + past
+        self.first += self.ended.gather(1, self.first) & (self.first < self._rows[-1])
         return self._rows > self.first
 
     def note(self, ids: Tensor) -> Tensor:
         """Remember the column (B, K) that was chosen; an ended codebook stays at the end id."""
         ids = ids.masked_fill(self.ended, self.end)
-        self.ended = self.ended | (ids == self.end)
+        self.ended |= ids == self.end
         return ids
 
     def finished(self) -> Tensor:
