@@ -82,12 +82,23 @@ def time_steps(folder: Path, variant: str) -> dict:
 
 
 def losses(folder: Path) -> dict:
+    """Losses and gradients without dropout: one padded batch, and the same clips one by one without any padding."""
     rows, collate, model = clips(folder), collator(folder), load(folder, "eager").eval()
-    chosen = json.loads((folder / "updates.json").read_text())[0]
-    output = model(**collate([rows[row] for row in chosen]), loss_reduction="sum")
-    output.loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], 1e9)
-    return {"loss": [float(loss) for loss in output.per_codebook_losses], "gradient": float(norm)}
+    chosen = [rows[row] for row in json.loads((folder / "updates.json").read_text())[0]]
+    padded = gradients(model, [collate(chosen)])
+    collate.pad_to_multiple_of = None
+    return {"padded": padded, "alone": gradients(model, [collate([row]) for row in chosen])}
+
+
+def gradients(model, batches: list[dict]) -> dict:
+    model.zero_grad()
+    summed = 0
+    for batch in batches:
+        output = model(**batch, loss_reduction="sum")
+        output.loss.backward()
+        summed = summed + torch.stack([loss.detach() for loss in output.per_codebook_losses])
+    norms = {name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None}
+    return {"loss": summed.tolist(), "gradients": norms}
 
 
 def time_data(folder: Path) -> dict:

@@ -136,6 +136,20 @@ def test_the_logged_loss_is_the_mean_over_real_targets(still):
     assert update["frames"] == sum(trainer.updates.plan.lengths.frames[row] for row in update["rows"])
 
 
+def test_speed_and_time_left_are_reported_while_training_runs(trained):
+    lines = [line for line in metrics.read_lines(trained.metrics) if "loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    assert all(line["frames_per_second"] > 0 and line["mfu"] > 0 for line in lines)
+    assert lines[0]["seconds_left"] > 0
+    assert lines[-1]["seconds_left"] == 0
+
+
+def test_a_share_of_all_updates_can_be_the_warm_up(still):
+    job = still.train("warmed", max_steps=4, warmup_ratio=0.5, warmup_steps=0, scheduler="constant_with_warmup")
+    rates = [line["learning_rate"] for line in measured(job) if "loss" in line]
+    assert rates == pytest.approx([0.0, 0.005, 0.01, 0.01])
+
+
 def test_a_text_encoder_that_is_not_frozen_is_trained(place):
     job = place.train("thawed", max_steps=2, freeze_text_encoder=False)
     before, after = (load_file(folder / "model.safetensors") for folder in (place.base, job.result))

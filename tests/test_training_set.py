@@ -10,6 +10,7 @@ import pytest
 from lanes import TEXTS, clip_rows, write_lane
 
 import parler_assets.tts.data.build as building
+from parler_assets.assets.training import FILTERS
 from parler_assets.recipe import Training
 from parler_assets.speech import shards
 from parler_assets.tts.data import TrainingSetError, audit_training_set, build_training_set, open_split
@@ -102,6 +103,34 @@ def test_a_code_outside_the_base_s_codebooks_is_set_aside(tmp_path, build):
     rows = clip_rows(12)
     result = build(write_lane(tmp_path, rows, codes={"clip-005": np.full((9, 4), 32, np.uint16)}))
     assert [row.reason.split(":")[0] for row in result.manifest.set_aside] == ["code range"]
+
+
+@pytest.mark.parametrize(("setting", "reason"), [("max_prompt_tokens", "prompt"), ("max_description_tokens", "desc")])
+def test_too_many_tokens_are_set_aside(tmp_path, build, setting, reason):
+    rows = [{**row, "text": "go", "description": "Jerry"} for row in clip_rows(12)]
+    rows[3]["text"] = rows[3]["description"] = "x" * 40
+    result = build(write_lane(tmp_path, rows), settings=SETTINGS.model_copy(update={setting: 40}))
+    (aside,) = [row for row in result.manifest.set_aside if "tokens" in row.reason]
+    assert aside.id == "studio/clip-003"
+    assert aside.reason.startswith(reason)
+    assert aside.reason.endswith("tokens: 41, limit 40")
+    assert max(len(ids) for split in both(result.folder) for ids in split.prompts) <= 41
+
+
+def test_a_trial_takes_the_same_few_clips_every_time(tmp_path, build):
+    rows = clip_rows(60)
+    chosen = SETTINGS.model_copy(update={"max_train_clips": 5, "max_held_out_clips": 2})
+    result = build(write_lane(tmp_path, rows, held_out=0.3), settings=chosen)
+    first = [split.table["id"].to_pylist() for split in both(result.folder)]
+    assert [len(ids) for ids in first] == [5, 2]
+    assert result.manifest.facts["mixture"][0]["set_aside"]["not chosen"] == 53
+    build(write_lane(tmp_path, rows[::-1], held_out=0.3), settings=chosen)
+    assert [set(split.table["id"].to_pylist()) for split in both(result.folder)] == [set(ids) for ids in first]
+
+
+def test_every_setting_is_described_and_the_set_obeys_what_the_asset_says_it_does():
+    assert not [name for name, field in Training.model_fields.items() if not field.description]
+    assert set(building.OBEYED) == FILTERS
 
 
 def test_what_is_held_out_is_stable_and_never_shares_an_utterance_with_training(tmp_path, build):

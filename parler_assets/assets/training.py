@@ -1,7 +1,9 @@
 """Where the lanes join: the base checkpoint, the training set and the fine-tuned checkpoint."""
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,9 +19,29 @@ from parler_assets.tracking import Run
 OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
 OBSERVE_EVERY = 3.0
-OBSERVED = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm", "frames_per_second", "seconds_left")
+OBSERVED = (
+    "step",
+    "epoch",
+    "loss",
+    "eval_loss",
+    "learning_rate",
+    "grad_norm",
+    "frames_per_second",
+    "mfu",
+    "seconds_left",
+)
 # Settings that decide which clips are trained on; the others belong to the checkpoint alone.
-FILTERS = {"min_seconds", "max_seconds", "max_text_length", "max_description_length", "min_hours"}
+FILTERS = {
+    "min_seconds",
+    "max_seconds",
+    "max_text_length",
+    "max_description_length",
+    "max_prompt_tokens",
+    "max_description_tokens",
+    "max_train_clips",
+    "max_held_out_clips",
+    "min_hours",
+}
 
 
 def training_assets(recipe: Recipe) -> list:
@@ -172,7 +194,7 @@ def live(context: dg.AssetExecutionContext, record: Callable[[dict, int], None])
 
 
 def training_metadata(result) -> dict[str, Any]:
-    """Loss curves and last values of a finished training."""
+    """Loss curves and last values of a finished training, and the licences its checkpoint inherits."""
     series = {
         name: [(row["step"], row[key]) for row in result.metrics if key in row]
         for name, key in (("training", "loss"), ("held out", "eval_loss"))
@@ -183,9 +205,15 @@ def training_metadata(result) -> dict[str, Any]:
         "seconds": round(result.seconds, 1),
         "updates": result.updates,
         "chosen_update": result.chosen_update,
+        "licences": dg.MetadataValue.json(licences_of(result.checkpoint)),
         "loss_curve": curves({name: points for name, points in series.items() if points}, "update", "loss"),
     }
     return metadata if result.held_out_loss is None else metadata | {"held_out_loss": float(result.held_out_loss)}
+
+
+def licences_of(checkpoint: Path) -> dict[str, str]:
+    """Corpus to licence, as the checkpoint carries them."""
+    return json.loads((checkpoint / "provenance.json").read_text(encoding="utf-8"))["licences"]
 
 
 def licence(corpus: Corpus) -> str | None:

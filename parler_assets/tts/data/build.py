@@ -14,14 +14,24 @@ from parler_assets.recipe import Training, digest
 from parler_assets.speech import shards
 from parler_assets.speech.shards import Part, SetAside, StageResult
 from parler_assets.tts.base import checkpoint_digest, codebook_shape, validate_base
-from parler_assets.tts.data.lanes import Lane, Row, TrainingSetError, join_lane
+from parler_assets.tts.data.lanes import STAGE, JoinedLane, Lane, Row, TrainingSetError, join_lane
 from parler_assets.tts.data.mixture import licences, mixture_report
-from parler_assets.tts.data.split import split_rows
+from parler_assets.tts.data.split import limited, split_rows
 from parler_assets.tts.data.store import SCHEMA, SPLITS, sweep_codes, with_codes_file, write_codes
 
 VERSION = "1"
 # The settings a training set obeys; a change of learning rate leaves it as it is.
-OBEYED = ("min_seconds", "max_seconds", "max_text_length", "max_description_length", "min_hours")
+OBEYED = (
+    "min_seconds",
+    "max_seconds",
+    "max_text_length",
+    "max_description_length",
+    "max_prompt_tokens",
+    "max_description_tokens",
+    "max_train_clips",
+    "max_held_out_clips",
+    "min_hours",
+)
 
 
 def build_training_set(
@@ -64,11 +74,16 @@ class _Plan:
         self.codebooks, self.codebook_size = codebook_shape(base)
         decoder = validate_base(base)["decoder"]
         joined = [join_lane(lane, settings, self.codebooks, self.codebook_size) for lane in lanes]
+        for lane in joined:
+            _limit_tokens(lane, base, settings)
         train, held_out, leaked = split_rows(joined)
+        train, left_over = limited(train, settings.max_train_clips, "training.max_train_clips")
+        held_out, not_heard = limited(held_out, settings.max_held_out_clips, "training.max_held_out_clips")
+        later = [*leaked, *left_over, *not_heard]
         self.rows = (train, held_out)
-        self.set_aside: list[SetAside] = [row for lane in joined for row in lane.set_aside] + leaked
+        self.set_aside: list[SetAside] = [row for lane in joined for row in lane.set_aside] + later
         self.weights = {lane.name: lane.weight for lane in lanes}
-        mixture = mixture_report(joined, train, held_out, dict(Counter(row.id.split("/")[0] for row in leaked)))
+        mixture = mixture_report(joined, train, held_out, later)
         self.facts = {
             "codebooks": self.codebooks,
             "codebook_size": self.codebook_size,
@@ -76,6 +91,30 @@ class _Plan:
             "mixture": mixture,
             "licences": licences(mixture),
         }
+
+
+def _limit_tokens(joined: JoinedLane, base: Path, settings: Training) -> None:
+    """Set rows of too many tokens aside, in place. Texts are tokenised here only where there is a limit."""
+    limits = {"prompt": settings.max_prompt_tokens, "description": settings.max_description_tokens}
+    for (what, limit), texts in zip(limits.items(), (_texts, _descriptions), strict=True):
+        if limit is None or not joined.rows:
+            continue
+        tokens = _distinct(getattr(_tokenizers(base), what), texts(joined.rows))
+        counts = [len(ids) for ids in tokens]
+        joined.set_aside += [
+            SetAside(f"{row.corpus}/{row.id}", STAGE, f"{what} tokens: {count}, limit {limit}")
+            for row, count in zip(joined.rows, counts, strict=True)
+            if count > limit
+        ]
+        joined.rows = [row for row, count in zip(joined.rows, counts, strict=True) if count <= limit]
+
+
+def _texts(rows: list[Row]) -> list[str]:
+    return [row.text for row in rows]
+
+
+def _descriptions(rows: list[Row]) -> list[str]:
+    return [row.description for row in rows]
 
 
 def _table(
@@ -108,8 +147,8 @@ def _tokenise(rows: list[Row], base: Path) -> tuple[list[list[int]], list[list[i
         return [], []
     tokenizers = _tokenizers(base)
     return (
-        _distinct(tokenizers.prompt, [row.text for row in rows]),
-        _distinct(tokenizers.description, [row.description for row in rows]),
+        _distinct(tokenizers.prompt, _texts(rows)),
+        _distinct(tokenizers.description, _descriptions(rows)),
     )
 
 

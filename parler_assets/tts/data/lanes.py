@@ -78,10 +78,10 @@ class JoinedLane:
     described: int = 0
     coded: int = 0
 
-    @property
-    def reasons(self) -> dict[str, int]:
-        """How many clips were set aside for each kind of reason (the part before the colon)."""
-        return dict(Counter(row.reason.split(":")[0] for row in self.set_aside))
+
+def kind_of(row: SetAside) -> str:
+    """The kind of a reason: its part before the colon."""
+    return row.reason.split(":")[0]
 
 
 def join_lane(lane: Lane, settings: Training, codebooks: int, codebook_size: int) -> JoinedLane:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from parler_assets.tts.data.lanes import JoinedLane, Row
+from collections import Counter
+
+from parler_assets.speech.shards import SetAside
+from parler_assets.tts.data.lanes import JoinedLane, Row, kind_of
 
 
-def mixture_report(
-    lanes: list[JoinedLane], train: list[Row], held_out: list[Row], leaked: dict[str, int]
-) -> list[dict]:
-    """One record for each corpus; `share` is its part of the training hours as weighted in an epoch."""
-    records = [_record(joined, train, held_out, leaked.get(joined.lane.name, 0)) for joined in lanes]
+def mixture_report(lanes: list[JoinedLane], train: list[Row], held_out: list[Row], later: list[SetAside]) -> list[dict]:
+    """One record for each corpus; `share` is its part of the training hours as weighted in an epoch.
+
+    `later` are rows that were set aside after the lanes were joined.
+    """
+    records = [
+        _record(joined, train, held_out, [row for row in later if row.id.startswith(f"{joined.lane.name}/")])
+        for joined in lanes
+    ]
     weighted = sum(record["train_hours"] * record["weight"] for record in records)
     for record in records:
         record["share"] = round(record["train_hours"] * record["weight"] / weighted, 4) if weighted else 0.0
     return records
 
 
-def _record(joined: JoinedLane, train: list[Row], held_out: list[Row], leaked: int) -> dict:
+def _record(joined: JoinedLane, train: list[Row], held_out: list[Row], later: list[SetAside]) -> dict:
     name = joined.lane.name
     trained, kept = ([row for row in rows if row.corpus == name] for rows in (train, held_out))
-    reasons = joined.reasons | ({"same words held out": leaked} if leaked else {})
+    reasons = Counter(kind_of(row) for row in [*joined.set_aside, *later])
     return {
         "corpus": name,
         "clips": joined.clips,

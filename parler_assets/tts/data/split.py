@@ -56,3 +56,13 @@ def _listed(joined: JoinedLane, path: Path) -> set[str]:
             f"the first is {unknown[0]!r}; correct the list or the corpus's id column"
         )
     return wanted
+
+
+def limited(rows: list[Row], count: int | None, setting: str) -> tuple[list[Row], list[SetAside]]:
+    """`count` of the rows, the same ones every time and in their order, and the others set aside by that setting."""
+    if count is None or len(rows) <= count:
+        return rows, []
+    keys = [f"{row.corpus}/{row.id}" for row in rows]
+    kept = set(sorted(keys, key=stable_share)[:count])
+    aside = [SetAside(key, STAGE, f"not chosen: {setting} is {count}") for key in keys if key not in kept]
+    return [row for row, key in zip(rows, keys, strict=True) if key in kept], aside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import time
 from typing import Any
 
@@ -63,6 +64,8 @@ def assemble(job: Job) -> FineTuner:
     limit, pass_cost = facts["max_positions"], PASS_COST[args.device.type]
     plan = Plan(sizes, train_split.weights, settings, limit, args.world_size, pass_cost)
     args.max_steps = len(plan)
+    if settings.warmup_ratio:
+        args.warmup_steps = math.ceil(settings.warmup_ratio * len(plan))
 
     model = load_model(job.base, settings)
     decoder = model.config.decoder
@@ -72,7 +75,8 @@ def assemble(job: Job) -> FineTuner:
     collator = Collator(facts["codebook_size"], _pad_id(job))
     reader, held_out_reader = (Reader(split, collator, states) for split in (train_split, held_out_split))
     updates = Updates(plan, reader, decoder, args.process_index)
-    held_out = HeldOut(held_out_split, held_out_sizes, settings, limit, pass_cost)
+    evaluated = settings.model_copy(update={"batch_size": settings.eval_batch_size or settings.batch_size})
+    held_out = HeldOut(held_out_split, held_out_sizes, evaluated, limit, pass_cost)
     return FineTuner(job, model, args, updates, held_out, held_out_reader, _peak(args))
 
 

@@ -169,6 +169,7 @@ class FineTuner(Trainer):
             checkpoints.trained(self.network).values(),
             lr=settings.learning_rate,
             betas=(settings.adam_beta1, settings.adam_beta2),
+            eps=settings.adam_epsilon,
             weight_decay=settings.weight_decay,
             fused=True,
         )
