@@ -6,6 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from parler_assets.recipe import Annotation, Evaluation, Thresholds
 from parler_assets.speech.audio import Clip
@@ -13,7 +17,7 @@ from parler_assets.tts.prompts import RATES
 from parler_assets.tts.score import adherence, card, drift, emphasis, judges, spread
 from parler_assets.tts.score.compare import CompareError, compare_scorecards
 from parler_assets.tts.score.features import features, mel_filters
-from parler_assets.tts.score.numbers import Missing, Score, bootstrap, correlation, linear, mean, proportion
+from parler_assets.tts.score.numbers import Missing, Score, bootstrap, correlation, linear, mean, proportion, ranks
 from parler_assets.tts.score.probe import Probe
 from parler_assets.tts.score.recogniser import Recogniser, RecogniserError, errors_of, grammar_of, slots
 from parler_assets.tts.score.sanity import is_silent, length_is_plausible, sanity_scores
@@ -87,13 +91,17 @@ def test_what_cannot_be_scored_is_missing_and_never_zero():
 @pytest.mark.parametrize("kind", [correlation, linear])
 def test_correlations_of_known_tables(kind):
     rising = np.array([[1, 10], [2, 20], [3, 30]])
-    assert kind(rising) == pytest.approx(1)
-    assert kind(rising * [1, -1]) == pytest.approx(-1)
+    assert kind(np.stack([rising, rising * [1, -1]])) == pytest.approx([1, -1])
 
 
 def test_rank_correlation_shares_ranks_among_equals():
     table = np.array([[1, 1], [1, 2], [2, 3], [2, 4]])  # ranks 1.5 1.5 3.5 3.5 against 1 2 3 4
-    assert correlation(table) == pytest.approx(4 / np.sqrt(4 * 5))
+    assert correlation(table[None])[0] == pytest.approx(4 / np.sqrt(4 * 5))
+
+
+@given(arrays(np.int8, (3, 7), elements=st.integers(0, 4)))
+def test_ranks_of_many_rows_are_those_of_each(table):
+    assert ranks(table) == pytest.approx(np.array([stats.rankdata(row) for row in table]))
 
 
 # ------------------------------------------------------------------------------------------------------------ adherence

@@ -117,6 +117,8 @@ def test_a_mark_goes_around_the_word_and_not_its_punctuation(text, turn, expecte
 
 def test_a_phrase_is_added_only_where_the_description_lacks_it():
     assert with_phrase("He mumbles.", "noise", "very noisy") == "He mumbles, with very noisy audio."
+    said = with_phrase("He mumbles, and the audio is of high quality.", "noise", "very noisy")
+    assert said == "He mumbles, with very noisy audio."
     assert with_phrase("He mumbles, very noisy.", "noise", "very noisy") == "He mumbles, very noisy."
 
 

@@ -177,12 +177,14 @@ def _seeded(prompt: Prompt, seed: int, number: int) -> Prompt:
 def with_phrase(description: str, attribute: str, label: str) -> str:
     """The description with what is asked for in words, where its template leaves that attribute out.
 
-    "very clear audio" and "very noisy audio" are the phrases that the published models' cards advise.
+    "very clear audio" and "very noisy audio" are the phrases that the published models' cards advise; they take the
+    place of a closing clause on the recording's quality, which would contradict them.
     """
     if label in description:
         return description
-    said = {"noise": f"with {label} audio", "reverberation": f"and sounds {label.removesuffix(' sounding')}"}
-    return f"{description.rstrip().rstrip('.')}, {said.get(attribute, f'with {label}')}."
+    kept = re.sub(r", [^,]*\bquality\b[^,]*$", "", description.rstrip().rstrip("."))
+    said = {"noise": f"with {label} audio", "reverberation": f"in a {label} recording"}
+    return f"{kept}, {said.get(attribute, f'with {label}')}."
 
 
 def marked(text: str, turn: int = 0) -> str:

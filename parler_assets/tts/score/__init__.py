@@ -96,7 +96,7 @@ def score_samples(
     measured = measure_samples(
         samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild
     )
-    probes = train_probes(training_set, base, settings.styles, known, annotation, device)
+    probes = train_probes(training_set, base, settings.styles, known, annotation, folder / "probes", device, rebuild)
     rows = cards.with_requests(shards.read(measured.folder).to_pylist(), known.attributes)
     rows = cards.with_hits(rows, probes, known)
     rows, reasons, copied = _judged(samples, rows, folder / "judged", settings, device, rebuild)

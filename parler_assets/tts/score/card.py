@@ -86,7 +86,8 @@ def system_scores(
     scores.append(word_error_rate(system, plain, recogniser))
     if system == "chance":
         return scores
-    scores += [*sanity_scores(system, rows), *emphasis_scores(system, rows), long_word_errors(system, rows)]
+    scores += [*sanity_scores(system, rows), *emphasis_scores(system, rows)]
+    scores += [long_word_errors(system, rows)] if system in SPOKEN and not recogniser else []
     scores += drift_scores(system, rows, probes.get("speaker"))
     return scores + spread_scores(system, of_kinds(rows, "grid", "clip"))
 

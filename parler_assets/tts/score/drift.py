@@ -64,5 +64,6 @@ def long_word_errors(system: str, rows: Sequence[Mapping]) -> Outcome:
     return bootstrap("long_word_error_rate", system, np.reshape(pairs, (-1, 2)), errors_over_words)
 
 
-def errors_over_words(drawn: np.ndarray) -> float:
-    return float(drawn[:, 0].sum() / drawn[:, 1].sum())
+def errors_over_words(drawn: np.ndarray) -> np.ndarray:
+    """Error rate (R,) of resamples (R, N, 2) of errors and words."""
+    return drawn[..., 0].sum(axis=1) / drawn[..., 1].sum(axis=1)

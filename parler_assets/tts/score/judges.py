@@ -89,6 +89,8 @@ def whisper(settings: Evaluation, device: str) -> Judge:
     name = settings.recogniser
     if name is None:
         raise JudgeMissing("no open recogniser was chosen: set evaluation.recogniser to a Whisper checkpoint")
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: it has no config.json")
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
     revision = "main" if Path(name).is_dir() else settings.recogniser_revision

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 REPEATS = 1000
+AT_ONCE = 200_000  # rows of resamples in memory together
 
 
 @dataclass(frozen=True)
@@ -56,40 +57,52 @@ def bootstrap(
     metric: str,
     system: str,
     rows: Sequence | np.ndarray,
-    statistic: Callable[[np.ndarray], float],
+    statistic: Callable[[np.ndarray], np.ndarray],
     note: str = "",
     least: int = 2,
     seed: int = 0,
 ) -> Outcome:
     """`statistic` of `rows` (an array, first axis samples), resampled with replacement.
 
-    Resamples in which the statistic does not exist (a correlation of equal values) are left out.
+    The statistic is given many resamples at once, (R, N) or (R, N, columns), and gives one number for each. Resamples
+    in which it does not exist (a correlation of equal values) are left out.
     """
     values = np.asarray(rows, dtype=float)
-    if len(values) < least:
-        return Missing(metric, system, f"{len(values)} samples, at least {least} are needed")
-    value = statistic(values)
+    N = len(values)
+    if least > N:
+        return Missing(metric, system, f"{N} samples, at least {least} are needed")
+    value = float(statistic(values[None])[0])
     if not np.isfinite(value):
         return Missing(metric, system, "not defined: the values do not vary")
-    generator = np.random.default_rng(seed)
-    drawn = [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(REPEATS)]
-    finite = np.array(drawn)[np.isfinite(drawn)]
+    generator, size = np.random.default_rng(seed), max(1, AT_ONCE // N)
+    sizes = [min(size, REPEATS - start) for start in range(0, REPEATS, size)]
+    drawn = np.concatenate([statistic(values[generator.integers(0, N, (R, N))]) for R in sizes])
+    finite = drawn[np.isfinite(drawn)]
     low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (value, value)
-    return Score(metric, system, float(value), float(low), float(high), len(values), note)
+    return Score(metric, system, value, float(low), float(high), N, note)
 
 
 def mean(metric: str, system: str, values: Sequence[float], note: str = "") -> Outcome:
-    return bootstrap(metric, system, values, lambda drawn: float(np.mean(drawn)), note)
+    return bootstrap(metric, system, values, lambda drawn: drawn.mean(axis=1), note)
 
 
-def correlation(values: np.ndarray) -> float:
-    """Spearman's rank correlation of two columns (N, 2); NaN where one does not vary."""
-    first, second = stats.rankdata(values[:, 0]), stats.rankdata(values[:, 1])
-    return linear(np.stack([first, second], axis=1))
+def correlation(values: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation (R,) of two columns (R, N, 2); NaN where one does not vary."""
+    return linear(np.stack([ranks(values[..., 0]), ranks(values[..., 1])], axis=-1))
 
 
-def linear(values: np.ndarray) -> float:
-    """Pearson's correlation of two columns (N, 2); NaN where one does not vary."""
-    centred = values - values.mean(axis=0)
-    spread = np.sqrt((centred**2).sum(axis=0).prod())
-    return float((centred[:, 0] * centred[:, 1]).sum() / spread) if spread > 1e-12 else float("nan")
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 in each row of (R, N), equal values sharing the mean of theirs."""
+    R = len(values)
+    kinds, codes = np.unique(values, return_inverse=True)
+    places = codes.reshape(values.shape) + len(kinds) * np.arange(R)[:, None]
+    counts = np.bincount(places.ravel(), minlength=R * len(kinds)).reshape(R, len(kinds))
+    shared = np.cumsum(counts, axis=1) - (counts - 1) / 2
+    return shared.ravel()[places]
+
+
+def linear(values: np.ndarray) -> np.ndarray:
+    """Pearson's correlation (R,) of two columns (R, N, 2); NaN where one does not vary."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(axis=1).prod(axis=-1))
+    return np.where(spread > 1e-12, (centred[..., 0] * centred[..., 1]).sum(axis=1) / np.maximum(spread, 1e-12), np.nan)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from parler_assets.recipe import Annotation
+from parler_assets.recipe import Annotation, digest
 from parler_assets.speech import shards
 from parler_assets.speech.audio import Clip
+from parler_assets.speech.shards import Part
+from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.score.adherence import Attribute, attributes
 from parler_assets.tts.score.features import features
@@ -19,6 +22,8 @@ from parler_assets.tts.score.measure import tags
 from parler_assets.tts.score.probe import Probe
 from parler_assets.tts.synthesize import CLIPS_PER_CELL
 
+VERSION = "1"
+BATCH = 16
 PER_CELL = 8  # clips of each speaker and style that the probes learn from
 LEAST = 4  # held-out clips of each speaker and style, beside those the samples are compared with, to learn from them
 
@@ -59,21 +64,41 @@ def sentences(training_set: Path, texts: Sequence[str], speakers: Sequence[str])
 
 
 def train_probes(
-    training_set: Path, base: Path, styles: Sequence[str], known: Speakers, annotation: Annotation, device: str
+    training_set: Path,
+    base: Path,
+    styles: Sequence[str],
+    known: Speakers,
+    annotation: Annotation,
+    folder: Path,
+    device: str = "cpu",
+    rebuild: bool = False,
 ) -> dict[str, Probe]:
-    """Probes of speaker and style, from real clips that went through the codec: held-out ones where they suffice."""
-    from parler_assets.speech.codec import load_codec
+    """Probes of speaker and style, from real clips that went through the codec: held-out ones where they suffice.
 
+    What is measured on those clips is kept in `folder`, for the next checkpoint from the same training set.
+    """
     split, chosen, source = _learnt_from(training_set, known, styles)
-    rows = [split.table.slice(index, 1).to_pylist()[0] for index in chosen]
-    codec = load_codec(base, device)
-    clips = []
-    for start in range(0, len(chosen), 16):
-        sounds = codec.decode([split.clip(index).T for index in chosen[start : start + 16]])
-        clips += [Clip(sound, codec.sampling_rate) for sound in sounds]
-    measured = tags(clips, rows, annotation, known.genders, None, device)
-    heard = [features(clip, {**row, "duration": clip.seconds}) for clip, row in zip(clips, measured, strict=True)]
-    stacked = np.array(heard)
+    batches = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
+
+    def make(index: int) -> Part:
+        from parler_assets.speech.codec import load_codec
+
+        codec = load_codec(base, device)
+        rows = split.table.take(batches[index]).to_pylist()
+        sounds = codec.decode([split.clip(row).T for row in batches[index]])
+        clips = [Clip(sound, codec.sampling_rate) for sound in sounds]
+        measured = tags(clips, rows, annotation, known.genders, None, device)
+        heard = [features(clip, {**row, "duration": clip.seconds}) for clip, row in zip(clips, measured, strict=True)]
+        named = {name: [row[name] for row in rows] for name in ("speaker", "style")}
+        return Part(pa.table({**named, "features": [one.astype("float32").tolist() for one in heard]}))
+
+    built = (shards.read_manifest(training_set).digest, checkpoint_digest(base))
+    fingerprint = digest(*built, annotation, known.genders, list(styles), chosen, VERSION)
+    learnt = shards.build(folder, fingerprint, len(batches), make, label="probes", rebuild=rebuild)
+    if not batches:
+        return {name: Probe(name, np.zeros((0, 1)), [], source) for name in ("speaker", "style")}
+    rows = shards.read(learnt.folder).to_pylist()
+    stacked = np.array([row["features"] for row in rows])
     return {name: Probe(name, stacked, [row[name] for row in rows], source) for name in ("speaker", "style")}
 
 
