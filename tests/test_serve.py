@@ -218,6 +218,25 @@ def test_a_full_queue_refuses_whole_requests(address, client, tone):
     assert len({answer for answer in answers if not isinstance(answer, str)}) == 1
 
 
+def test_sound_comes_before_the_speech_is_finished(address, tone):
+    go_on = threading.Event()
+
+    def stream(texts, *_):
+        yield [np.full(1000, 0.1, np.float32) for _ in texts]
+        go_on.wait(20)
+        yield [np.full(500, 0.2, np.float32) for _ in texts]
+
+    tone.stream = stream
+    body = {"model": "m", "voice": "Jerry", "input": "Hello there.", "response_format": "pcm"}
+    with httpx.stream("POST", f"{address}/v1/audio/speech", json=body) as answer:
+        pieces = answer.iter_raw()
+        first = next(pieces)
+        assert len(first) == 2000
+        go_on.set()
+        assert len(b"".join(pieces)) == 1000
+    assert tone.sizes == [], "nothing was spoken as a whole"
+
+
 def test_what_is_wrong_with_the_speech_is_said_in_a_header(client, tone, monkeypatch):
     cut = [Utterance(np.zeros(1600, np.float32), 16000, 0.1, False)]
     monkeypatch.setattr(tone, "speak", lambda *_: cut)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import math
 import queue
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class SpeakingError(RuntimeError):
 class _Chunk:
     text: str
     description: str
+    on_piece: Callable[[np.ndarray], None] | None = None
     done: Future = field(default_factory=Future)
 
 
@@ -95,9 +97,17 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="speaker", daemon=True)
         self.thread.start()
 
-    def submit(self, texts: Sequence[str], description: str) -> list[Future]:
-        """Raises Busy when they do not all fit into the queue; then none is spoken."""
+    def submit(
+        self, texts: Sequence[str], description: str, hearers: Sequence[Callable[[np.ndarray], None]] = ()
+    ) -> list[Future]:
+        """Queue one chunk a text; a hearer gets each piece of its chunk as soon as it is made, in the model's thread.
+
+        Raises:
+            Busy: they do not all fit into the queue; then none is spoken.
+        """
         chunks = [_Chunk(text, description) for text in texts]
+        for chunk, hearer in zip(chunks, hearers, strict=False):
+            chunk.on_piece = hearer
         try:
             for chunk in chunks:
                 self.waiting.put_nowait(chunk)
@@ -135,11 +145,8 @@ class Batcher:
 
     def _speak(self, wanted: list[_Chunk]) -> None:
         self.batches = [*self.batches[-99:], len(wanted)]
-        settings = self.sayer.settings
         try:
-            texts, descriptions = [chunk.text for chunk in wanted], [chunk.description for chunk in wanted]
-            # one seed for every sample: the same request sounds the same whatever company it had
-            spoken = self.sayer.voice.speak(texts, descriptions, settings, [settings.seed] * len(texts))
+            spoken = self._spoken(wanted)
         except Exception:  # one failed batch must not end the server
             log.exception("a batch of %d could not be spoken", len(wanted))
             self.counts["failed"] += len(wanted)
@@ -149,6 +156,37 @@ class Batcher:
         for chunk, said in zip(wanted, spoken, strict=True):
             self.counts.update(spoken=1, cut=int(not said.stopped))
             chunk.done.set_result(said)
+
+    def _spoken(self, wanted: list[_Chunk]) -> list[Heard]:
+        """The batch; piece by piece where somebody is waiting for the first sound and the voice can."""
+        settings, voice = self.sayer.settings, self.sayer.voice
+        # one seed for every sample: the same request sounds the same whatever company it had
+        seeds = [settings.seed] * len(wanted)
+        asked = ([chunk.text for chunk in wanted], [chunk.description for chunk in wanted], settings, seeds)
+        if not (hasattr(voice, "stream") and any(chunk.on_piece for chunk in wanted)):
+            return [Heard(said.samples, voice.rate, said.stopped) for said in voice.speak(*asked)]
+        pieces: list[list[np.ndarray]] = [[np.zeros(0, np.float32)] for _ in wanted]
+        for parts in voice.stream(*asked):
+            for chunk, kept, part in zip(wanted, pieces, parts, strict=True):
+                kept.append(part)
+                if chunk.on_piece and len(part):
+                    chunk.on_piece(part)
+        sounds = [np.concatenate(kept) for kept in pieces]
+        longest = (settings.max_seconds - 0.1) * voice.rate
+        return [Heard(sound, voice.rate, len(sound) < longest) for sound in sounds]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One spoken chunk: samples (N,) float32, and whether it ended by itself."""
+
+    samples: np.ndarray
+    rate: int
+    stopped: bool
+
+    @property
+    def duration(self) -> float:
+        return len(self.samples) / self.rate
 
 
 def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
@@ -186,12 +224,13 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
         texts, description = sayer.check(asked.request(sayer.plain))
         if len(texts) > WAITING // 2:
             raise SayError(f"text of {len(texts)} parts, at most {WAITING // 2} in one request: split it")
-        waiting = [asyncio.wrap_future(done) for done in batcher.submit(texts, description)]
         kind, rate = asked.response_format, sayer.voice.rate
-        if asked.stream_format == "sse":
-            return StreamingResponse(_events(_encoded(waiting, kind, rate)), media_type="text/event-stream")
-        if asked.streamed:
-            return StreamingResponse(_encoded(waiting, kind, rate), media_type=TYPES[kind])
+        if asked.stream_format == "sse" or asked.streamed:
+            sound = _encoded(_streams(batcher, texts, description), kind, rate)
+            if asked.stream_format == "sse":
+                return StreamingResponse(_events(sound), media_type="text/event-stream")
+            return StreamingResponse(sound, media_type=TYPES[kind])
+        waiting = [asyncio.wrap_future(done) for done in batcher.submit(texts, description)]
         spoken = await _all(waiting, http)
         if spoken is None:
             return Response(status_code=499)  # nobody is there to read it
@@ -218,17 +257,45 @@ async def _all(waiting: list[asyncio.Future], http: HttpRequest) -> list | None:
             future.cancel()
 
 
-async def _encoded(waiting: list[asyncio.Future], kind: str, rate: int) -> AsyncIterator[bytes]:
-    """Chunks in order as they are ready, with pauses between; those left are cancelled when nobody listens."""
+Stream = tuple[asyncio.Future, asyncio.Queue]
+
+
+def _streams(batcher: Batcher, texts: Sequence[str], description: str) -> list[Stream]:
+    """Each chunk's future, and the queue of its pieces that ends with None."""
+    loop = asyncio.get_running_loop()
+    queues: list[asyncio.Queue] = [asyncio.Queue() for _ in texts]
+
+    def hearer(pieces: asyncio.Queue) -> Callable[[np.ndarray | None], None]:
+        def hear(piece: np.ndarray | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the server has closed
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        return hear
+
+    hearers = [hearer(pieces) for pieces in queues]
+    futures = batcher.submit(texts, description, hearers)
+    for future, hear in zip(futures, hearers, strict=True):
+        future.add_done_callback(lambda _, hear=hear: hear(None))
+    return [(asyncio.wrap_future(future), pieces) for future, pieces in zip(futures, queues, strict=True)]
+
+
+async def _encoded(streams: list[Stream], kind: str, rate: int) -> AsyncIterator[bytes]:
+    """Pieces in order as they are made, with pauses between chunks; what is left is cancelled when nobody listens."""
     encoder = Encoder(kind, rate)
     try:
-        for place, future in enumerate(waiting):
+        for place, (future, pieces) in enumerate(streams):
             if place:
                 yield encoder.encode(np.zeros(int(PAUSE * rate), np.float32))
-            yield encoder.encode((await future).samples)
+            heard = 0
+            while (piece := await pieces.get()) is not None:
+                heard += len(piece)
+                yield encoder.encode(piece)
+            whole = (await future).samples
+            if not heard and len(whole):  # a voice that speaks whole chunks
+                yield encoder.encode(whole)
         yield encoder.finish()
     finally:
-        for future in waiting:
+        for future, _ in streams:
             future.cancel()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,18 @@ class Voice:
             Utterance(sound[:length].copy(), self.rate, share * length, bool(ended))
             for sound, length, ended in zip(samples, lengths, output.ended, strict=True)
         ]
+
+    def stream(
+        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
+    ) -> Iterator[list[np.ndarray]]:
+        """Speak a batch piece by piece: for each text what is new (n,) float32, nothing once it has ended.
+
+        The pieces of a text joined are what `speak` gives for it.
+        """
+        options = self.sampling(settings) | {"return_dict_in_generate": False}
+        with torch.inference_mode():
+            for parts in self.model.stream(**self._inputs(texts, descriptions), **options, seed=seed):
+                yield [part.float().cpu().numpy() for part in parts]
 
     def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, torch.Tensor]:
         description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)
