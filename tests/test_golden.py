@@ -85,7 +85,7 @@ def test_gradients(model, recorded, meta):
         expected = recorded[f"fit.grad.{name}"]
         assert float((parameters[key].grad - expected).norm() / expected.norm()) < 2e-3, key
     for key, norm in meta["grad_norms"].items():
-        assert float(parameters[key].grad.norm()) == pytest.approx(norm, rel=3e-3), key
+        assert float(parameters[key].grad.norm()) == pytest.approx(norm, rel=1e-2), key
 
 
 @pytest.mark.parametrize(("name", "longest"), [("gen_batch", 60), ("gen_short", 20)])

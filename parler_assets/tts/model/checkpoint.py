@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GenerationConfig
@@ -14,6 +15,7 @@ from transformers import GenerationConfig
 from parler_assets.speech.dac import dac_state
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.positions import sinusoidal_table
+from parler_assets.tts.model.tokenizers import copy_tokenizers
 
 if TYPE_CHECKING:
     from parler_assets.tts.model.conditional import ParlerTTSForConditionalGeneration
@@ -57,6 +59,7 @@ def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, optio
     if (folder / GENERATION).is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder)
     model.config.name_or_path = model.name_or_path = str(source)
+    model.source = folder
     return model.eval()
 
 
@@ -75,7 +78,10 @@ def read_config(folder: Path) -> ParlerTTSConfig:
 
 
 def save(model: ParlerTTSForConditionalGeneration, folder: Path, tokenizers: Tokenizers | None) -> None:
-    """Write `model.safetensors`, configurations, the feature extractor and, if given, the tokenizers."""
+    """Write `model.safetensors`, configurations, the feature extractor and the tokenizers.
+
+    These are `tokenizers` or, without, those of the folder that the model was loaded from.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     del tensors[_TIED]
@@ -96,6 +102,8 @@ def save(model: ParlerTTSForConditionalGeneration, folder: Path, tokenizers: Tok
     (folder / "preprocessor_config.json").write_text(json.dumps(extractor, indent=2) + "\n", encoding="utf-8")
     if tokenizers is not None:
         tokenizers.save(folder)
+    elif model.source is not None and model.source.resolve() != folder.resolve():
+        copy_tokenizers(model.source, folder)
 
 
 def _local(source: str | Path, hub: dict[str, Any]) -> Path:
@@ -118,9 +126,23 @@ def _read(folder: Path) -> dict[str, Tensor]:
         pickled = next(folder.glob("*.bin"), None)
         remedy = f"{pickled.name} is pickled and never loaded: convert it" if pickled else "fetch the checkpoint again"
         raise CheckpointError(f"{missing[0]}: missing; {remedy}")
-    tensors = {name: tensor for file in files for name, tensor in load_file(file).items()}
-    codec = {name.removeprefix(_CODEC): tensors.pop(name) for name in list(tensors) if name.startswith(_CODEC)}
-    return tensors | {f"{_CODEC}{name}": tensor for name, tensor in dac_state(codec).items()}
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors |= load_file(file)
+        except SafetensorError as error:
+            raise CheckpointError(f"{file}: not safetensors or cut off ({error}); fetch it again") from None
+    try:
+        return _published(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+
+
+def _published(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as files have them with the codec's under DacModel's names."""
+    codec = {name.removeprefix(_CODEC): tensor for name, tensor in tensors.items() if name.startswith(_CODEC)}
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CODEC)}
+    return others | {f"{_CODEC}{name}": tensor for name, tensor in dac_state(codec).items()}
 
 
 def _fitting(model: torch.nn.Module, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
@@ -151,13 +173,9 @@ def _fitting(model: torch.nn.Module, tensors: dict[str, Tensor], folder: Path) -
 
 def _heads_as(wanted: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Heads fused or separate as the configuration says, whichever way the file has them."""
-    fused, apart = (
-        "decoder.lm_heads.weight",
-        sorted(
-            (name for name in tensors if name.startswith("decoder.lm_heads.") and name != "decoder.lm_heads.weight"),
-            key=lambda name: int(name.split(".")[2]),
-        ),
-    )
+    fused = "decoder.lm_heads.weight"
+    apart = [name for name in tensors if name.startswith("decoder.lm_heads.") and name != fused]
+    apart.sort(key=lambda name: int(name.split(".")[2]))
     if fused in wanted and apart:
         tensors[fused] = torch.cat([tensors.pop(name) for name in apart])
     elif fused in tensors and fused not in wanted:

@@ -23,6 +23,10 @@ from parler_assets.tts.model.loss import codebook_loss
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
 from parler_assets.tts.model.reading import Reading, padded_left
 
+# Arguments of the original's forward: a cache is generation's own here, outputs always are a ParlerTTSOutput, and the
+# decoder's mask says nothing that the prompt's does not. `num_items_in_batch` is the Trainer's.
+_WITHOUT_EFFECT = {"use_cache", "return_dict", "decoder_attention_mask", "num_items_in_batch"}
+
 
 @dataclass
 class ParlerTTSOutput(ModelOutput):
@@ -69,6 +73,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         if config.prompt_cross_attention:
             self.embed_positions = SinusoidalPositions(decoder.max_position_embeddings, decoder.hidden_size)
         self.generation_config = default_generation(config)
+        self.source: Path | None = None  # the folder it was loaded from
         self.post_init()
 
     @torch.no_grad()
@@ -107,11 +112,11 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         return checkpoint.load(cls, pretrained_model_name_or_path, options)
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:  # type: ignore[override]
-        """Write weights, configuration and generation settings in the published layout.
+        """Write weights, configuration, generation settings, feature extractor and tokenizers in the published layout.
 
         Args:
-            options: `tokenizers`, a `Tokenizers` pair to write beside them. Others are those of transformers and have
-                no effect: weights are always one safetensors file.
+            options: `tokenizers`, a `Tokenizers` pair to write instead of those the model was loaded with. Others are
+                those of transformers and have no effect: weights are always one safetensors file.
         """
         checkpoint.save(self, Path(save_directory), options.get("tokenizers"))
 
@@ -189,7 +194,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         loss_reduction: str = "mean",
         output_logits: bool = True,
         count_padding: bool = True,
-        **ignored: Any,
+        **given: Any,
     ) -> ParlerTTSOutput:
         """Predict every column from the columns before it.
 
@@ -208,6 +213,9 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         The loss counts T codes and one end per codebook, as the original does. Its training script then divided by
         the padded size; divide a "sum" by `targets` instead.
         """
+        unknown = given.keys() - _WITHOUT_EFFECT
+        if unknown:
+            raise TypeError(f"forward() has no argument {sorted(unknown)[0]!r}")
         K = self.config.decoder.num_codebooks
         reading = self.reading(
             input_ids,

@@ -117,7 +117,9 @@ class ParlerTTSConfig(PreTrainedConfig):
         if missing:
             raise ValueError(f"a Parler-TTS configuration needs {', '.join(missing)}")
         if isinstance(self.text_encoder, dict):
-            self.text_encoder = T5Config(**without_leftovers(self.text_encoder))
+            # its name is where the tokenizer of descriptions comes from, when prompts have another
+            name = self.text_encoder.get("_name_or_path", "")
+            self.text_encoder = T5Config(**without_leftovers(self.text_encoder), name_or_path=name)
         if isinstance(self.audio_encoder, dict):
             self.audio_encoder = codec_config(without_leftovers(self.audio_encoder))
         if isinstance(self.decoder, dict):
@@ -141,6 +143,7 @@ class ParlerTTSConfig(PreTrainedConfig):
             part: without_leftovers(section.to_dict()) | {"model_type": section.model_type}
             for part, section in sections.items()
         }
+        written["text_encoder"]["_name_or_path"] = self.text_encoder._name_or_path
         top = {key: value for key, value in without_leftovers(self.to_dict()).items() if key not in written}
         return {
             "architectures": ["ParlerTTSForConditionalGeneration"],

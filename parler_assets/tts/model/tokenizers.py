@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import parler_assets.tts.model.config  # noqa: F401  tells transformers the configuration's type
 
+_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model",
+    "tokenizer.model", "vocab.json", "merges.txt",
+)  # fmt: skip
 DESCRIPTION = "description_tokenizer"  # folder of a checkpoint whose descriptions have their own tokenizer
 
 
@@ -29,6 +34,16 @@ class Tokenizers:
         self.prompt.save_pretrained(folder)
         if self.description.get_vocab() != self.prompt.get_vocab():
             self.description.save_pretrained(folder / DESCRIPTION)
+
+
+def copy_tokenizers(source: Path, folder: Path) -> None:
+    """Copy the files of both tokenizers from one checkpoint to another, as they are."""
+    for place in ("", DESCRIPTION):
+        found = [file for name in _FILES if (file := source / place / name).is_file()]
+        if found:
+            (folder / place).mkdir(parents=True, exist_ok=True)
+        for file in found:
+            shutil.copyfile(file, folder / place / file.name)
 
 
 def load_tokenizers(checkpoint: Path) -> Tokenizers:
