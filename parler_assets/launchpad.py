@@ -32,10 +32,10 @@ class SettingsResource(dg.ConfigurableResource):
 
 def settings_resource(section: Section) -> SettingsResource:
     """A resource with the fields of `section`, its values as defaults."""
-    fields = {
-        name: (_plain_type(field.annotation), Field(default=getattr(section, name), description=field.description))
-        for name, field in offered(section).items()
-    }
+    fields = {}
+    for name, field in offered(section).items():
+        kind_of_field, value = _shown(field.annotation, getattr(section, name))
+        fields[name] = (kind_of_field, Field(default=value, description=field.description))
     kind = type(section)
     model = create_model(
         f"{kind.__name__}Settings", __base__=SettingsResource, __doc__=kind.__doc__, **cast(Any, fields)
@@ -54,6 +54,16 @@ def _nested(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return True
     return get_origin(annotation) is dict or any(_nested(part) for part in get_args(annotation))
+
+
+def _shown(annotation: Any, value: Any) -> tuple[Any, Any]:
+    """Type and default of a setting as the Launchpad can show it and read it again.
+
+    The UI writes numbers below a millionth as `1e-8`, which YAML reads as text: those are offered as text.
+    """
+    if isinstance(value, float) and 0 < abs(value) < 1e-6:
+        return str, repr(value)
+    return _plain_type(annotation), value
 
 
 def _plain_type(annotation: Any) -> Any:

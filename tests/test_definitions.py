@@ -107,6 +107,15 @@ def test_the_launchpad_has_the_recipes_values_and_documents_them():
         assert type(trainer).model_fields[name].description == field.description
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_number_the_launchpad_shows_is_one_that_yaml_reads(name: str):
+    """JavaScript writes 0.00000001 as 1e-8, which YAML reads as text: one such default and nothing can be launched."""
+    for key, resource in (definitions_of(load_recipe(name)).resources or {}).items():
+        for field, described in type(resource).model_fields.items():
+            value = described.default
+            assert not (isinstance(value, float) and 0 < abs(value) < 1e-6), f"{key}.{field}"
+
+
 def test_a_value_typed_in_the_launchpad_is_checked_like_the_recipe():
     trainer = settings_resource(load_recipe("sample").training)
     assert type(trainer)(learning_rate=0.001).settings().learning_rate == 0.001
