@@ -1,14 +1,14 @@
 """Annotation against DataSpeech's way of doing it: seconds of CPU, memory, and what the fast mode costs in labels.
 
-    python benchmarks/annotation.py speed      needs penn, torchaudio and pyannote.audio beside torch (see parity_*.py)
+    python benchmarks/annotation.py speed      in the environment that annotation_env.sh makes
     python benchmarks/annotation.py memory     a corpus of 100,000 rows made of a few small clips, classical annotators
     python benchmarks/annotation.py fast       labels that flip between Brouhaha's exact and fast mode
 
 `speed` runs the same clips with the same random weights through both ways in one process. DataSpeech's way: each clip
 is decoded three times and goes alone through penn, through pyannote's sliding inference (batches of 32 chunks, the
-tail by itself) and through g2p's look-up. Ours: decoded once, frames and chunks of all clips batched. Times are CPU
-seconds of the process; results depend on nothing but the machine. Add --seconds and --clips for other corpora,
---threads for more.
+tail by itself). Ours: decoded once, frames and chunks of all clips batched, phonemes looked up (which DataSpeech's
+side is spared). Times are CPU seconds of the process, the median of --repeats. Add --seconds and --clips for other
+corpora; --threads 1 2 measures with one thread and with two.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -51,14 +52,21 @@ def clips(count: int, seconds: float) -> list[bytes]:
     return [encode(sound(length, 48000, seed=index), 48000) for index, length in enumerate(lengths)]
 
 
-def timed(work: Callable[[], object]) -> float:
-    """CPU seconds of one call."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
+def timed(work: Callable[[], object], repeats: int = 1) -> float:
+    """CPU seconds of one call, the median of several."""
+    seconds = []
+    for _ in range(repeats):
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    return statistics.median(seconds)
 
 
 # --------------------------------------------------------------------------------------------------------------- speed
+
+
+EXACT = Annotation(pitch="penn", room="brouhaha")
+FAST = Annotation(pitch="penn_fast", room="brouhaha_fast")
 
 
 def speed(arguments: argparse.Namespace) -> None:
@@ -66,26 +74,31 @@ def speed(arguments: argparse.Namespace) -> None:
         write_weights(Path(folder))
         files = clips(arguments.clips, arguments.seconds)
         total = sum(decode(file).seconds for file in files)
-        print(f"{len(files)} clips, {total:.0f} s of audio, {torch.get_num_threads()} thread(s); CPU seconds")
-        theirs = one_by_one(files, Path(folder))
-        settings = Annotation(pitch="penn", room="brouhaha")
-        ours(files[:1], settings)
-        for name, chosen in (("exact", settings), ("fast", settings.model_copy(update={"room": "brouhaha_fast"}))):
-            ours(files[:1], chosen)
-            seconds = timed(lambda chosen=chosen: ours(files, chosen))
-            print(f"ours, {name:<6} {seconds:7.1f}   {theirs / seconds:5.2f} times as fast per CPU second")
-        parts = {"pitch": settings.model_copy(update={"room": "classical"}), "rest": Annotation(room="brouhaha")}
-        for name, chosen in parts.items():
-            ours(files[:1], chosen)
-            seconds = timed(lambda chosen=chosen: ours(files, chosen))
-            print(f"  of it {name}: {seconds:.1f} (with the other annotators classical)")
+        for threads in arguments.threads:
+            torch.set_num_threads(threads)
+            print(f"{len(files)} clips, {total:.0f} s of audio, {threads} thread(s); CPU seconds")
+            theirs = one_by_one(files, Path(folder), arguments.repeats)
+            for name, chosen in (("exact", EXACT), ("fast", FAST)):
+                seconds, pitch = (
+                    _ours_timed(files, settings, arguments.repeats)
+                    for settings in (chosen, chosen.model_copy(update={"room": "classical"}))
+                )
+                print(
+                    f"ours, {name:<6} {seconds:7.2f}   {theirs / seconds:5.2f} times as fast per CPU second "
+                    f"(with a classical room {pitch:.2f}); {total / seconds:.1f} times real time"
+                )
+
+
+def _ours_timed(files: list[bytes], settings: Annotation, repeats: int) -> float:
+    ours(files[:1], settings)  # loads the networks
+    return timed(lambda: ours(files, settings), repeats)
 
 
 def ours(files: list[bytes], settings: Annotation) -> pa.Table:
     return annotate([decode(file) for file in files], [TEXT] * len(files), settings)
 
 
-def one_by_one(files: list[bytes], folder: Path) -> float:
+def one_by_one(files: list[bytes], folder: Path, repeats: int) -> float:
     """DataSpeech's way: three passes over the clips, each clip by itself."""
     import penn
 
@@ -109,9 +122,9 @@ def one_by_one(files: list[bytes], folder: Path) -> float:
         for file in files:
             decode(file).at(16000)
 
-    seconds = {"penn": timed(pitch), "pyannote": timed(room), "third decoding": timed(rate)}
-    parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    print(f"one by one   {sum(seconds.values()):7.1f}   ({parts})")
+    seconds = {name: timed(work, repeats) for name, work in (("penn", pitch), ("pyannote", room), ("rate", rate))}
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in seconds.items())
+    print(f"one by one   {sum(seconds.values()):7.2f}   ({parts})")
     return sum(seconds.values())
 
 
@@ -146,7 +159,7 @@ def _raw_rows(files: list[bytes], rows: int) -> pa.Table:
 
 
 def fast(arguments: argparse.Namespace) -> None:
-    """How far SNR and C50 of exact and fast mode lie apart, and labels that flip (published weights: PARLER_WEIGHTS)."""
+    """How far exact and fast mode lie apart, and labels that flip (published weights: PARLER_WEIGHTS)."""
     with tempfile.TemporaryDirectory() as folder:
         if "PARLER_WEIGHTS" not in os.environ:
             print("random weights: the differences below say little about the published ones")
@@ -169,9 +182,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=4.0, help="mean length of a clip")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads[0])
     {"speed": speed, "memory": memory, "fast": fast}[arguments.what](arguments)
 
 

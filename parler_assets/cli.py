@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from parler_assets.cli_annotate import app as annotate_command
 from parler_assets.cli_speech import app as speech_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -168,6 +169,7 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+app.add_typer(annotate_command)
 app.add_typer(speech_commands)
 
 

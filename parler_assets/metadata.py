@@ -156,6 +156,15 @@ def histograms(folder: Path, columns: Mapping[str, str]) -> dg.MetadataValue:
     return picture(draw, height=2.2 * -(-len(kept) // 3), alt=", ".join(kept))
 
 
+def bin_pictures(folder: Path) -> dg.MetadataValue:
+    """The distribution of every labelled measurement with the edges of its bins, one picture each."""
+    from parler_assets.speech.plots import bin_plots
+
+    drawn = bin_plots(folder)
+    pictures = [f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})" for name, png in drawn.items()]
+    return dg.MetadataValue.md("\n\n".join(pictures) or "no values")
+
+
 def curves(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> dg.MetadataValue:
     """Lines (name to points) in one picture: a loss curve."""
 

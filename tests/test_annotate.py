@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from parler_assets.cli import app
 from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Shards
 from parler_assets.speech import audits, shards
 from parler_assets.speech.annotate_folder import annotate_folder
@@ -22,6 +22,7 @@ from parler_assets.speech.bins import bin_corpus
 from parler_assets.speech.clips import build_raw_dataset
 from parler_assets.speech.export import dataspeech_table, export
 from parler_assets.speech.plots import bin_plots, grouped
+from parler_assets.speech.shards import read_manifest
 from tests.golden_weights import sound
 
 MEASURED = ("speech_duration", "speaking_rate_a", "speaking_rate_b", "utterance_pitch_mean", "utterance_pitch_std")
@@ -221,9 +222,36 @@ def test_sound_files_alone(tmp_path):
 
 
 def test_from_the_shell(recordings, tmp_path):
-    command = [sys.executable, "-m", "parler_assets.speech.annotate_folder", str(recordings), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert Path(done.stdout.strip()).is_file()
+    """As a user calls it, twice: the second call finds everything measured."""
+    done = [
+        CliRunner().invoke(app, ["annotate", str(recordings), "-o", str(tmp_path / "out"), "--edges", "v02"])
+        for _ in range(2)
+    ]
+    assert [run.exit_code for run in done] == [0, 0], done[0].output
+    assert "9 clips measured, 2 set aside" in done[1].output
+    assert read_manifest(tmp_path / "out" / "stages" / "text_bins").facts["era"] == "b"
+    assert "outermost bin" in (tmp_path / "out" / "report.md").read_text(), "a corpus unlike that of the edges is named"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "no sound files"),
+        ([".", "--edges", "v03"], "neither one of"),
+        ([".", "--edges", "v02", "--labels", "v01"], "v02 edges have v02 labels"),
+        ([".", "--pitch", "yin"], "--pitch"),
+        ([".", "-o", "."], "choose another --output"),
+        ([".", "--room", "brouhaha"], "PARLER_WEIGHTS"),
+    ],
+)
+def test_what_cannot_be_annotated_says_why(recordings, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(recordings)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    output = [] if "-o" in arguments else ["-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["annotate", *arguments, *output])
+    assert done.exit_code == 1
+    assert message in done.output
 
 
 def test_plots_group_the_most_frequent_speakers():

@@ -106,6 +106,12 @@ def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChe
                 lambda w: audits().varied(bins(w), ["speaking_rate", "pitch", "speech_monotony"]),
                 blocking=False,
             ),
+            Check(
+                "edges_suit",
+                "No outermost bin holds more than half of the clips; otherwise the corpus is unlike that of the edges.",
+                lambda w: audits().drift(bins(w)),
+                blocking=False,
+            ),
         ]
         checks["llm_descriptions"] += [
             Check("complete", "Every clip is described.", lambda w: audits().complete(texts(w), bins(w))),

@@ -9,7 +9,7 @@ import dagster as dg
 from parler_assets.assets.checks import corpus_checks
 from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import histograms, hours, rows_table, shares, stage_metadata
+from parler_assets.metadata import bin_pictures, histograms, hours, rows_table, shares, stage_metadata
 from parler_assets.recipe import Corpus, HubSource, Recipe, digest
 from parler_assets.resources import Accelerator, Workspace
 
@@ -144,6 +144,7 @@ def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         )
         metadata = stage_metadata(result, ["id", "speaker", "style", *LABELS]) | {
             "labels": shares(folder, LABELS),
+            "distributions": bin_pictures(folder),
             "edges": dg.MetadataValue.json(result.manifest.facts.get("edges", {})),
         }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))

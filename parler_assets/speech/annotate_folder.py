@@ -70,7 +70,8 @@ def annotate_folder(
     plots = _save_plots(bins.folder, output / "plots")
     aside = (*raw.manifest.set_aside, *tags.manifest.set_aside)
     report = output / "report.md"
-    report.write_text(report_text(folder.name, tags, bins, aside, plots), encoding="utf-8")
+    text = report_text(folder.resolve().name, tags, bins, aside, plots, own_edges=binning.edges == "estimated")
+    report.write_text(text, encoding="utf-8")
     return Annotated(output, files["tags"], files["bins"], output / "edges.json", report, tags.manifest.rows, aside)
 
 
@@ -91,24 +92,38 @@ def _save_plots(bins: Path, folder: Path) -> list[Path]:
 # -------------------------------------------------------------------------------------------------------------- report
 
 
-def report_text(name: str, tags: StageResult, bins: StageResult, aside: tuple[SetAside, ...], plots: list[Path]) -> str:
+def report_text(
+    name: str,
+    tags: StageResult,
+    bins: StageResult,
+    aside: tuple[SetAside, ...],
+    plots: list[Path],
+    own_edges: bool = False,
+) -> str:
     """Markdown: how much was measured, what each measurement looks like, what stands out, and what was kept out."""
     table, facts = shards.read(bins.folder), bins.manifest.facts
     hours = sum(table["duration"].to_pylist()) / 3600
     lines = [f"# Annotation of {name}", "", f"{table.num_rows} clips, {hours:.2f} hours, {len(aside)} set aside.", ""]
     lines += ["| measurement | clips with a value | lowest | mean | highest |", "|---|---|---|---|---|"]
-    lines += [_measurement(table, f"{m}_{facts['era']}" if m in BY_ERA else m) for m in MEASURED]
+    lines += [_measurement(table, column) for column in tags_measured(facts["era"])]
     lines += ["", "## Labels", ""]
     for column in facts["labels"]:
         counts = Counter(table[column].to_pylist())
         found = [f"{label} {counts[label]}" for label in facts["labels"][column] if counts[label]]
         lines.append(f"- {column}: {', '.join(found) or 'no values'}")
-    problems = audits.plausible(tags.folder) + audits.drift(bins.folder)
+    measured = [column for column in tags_measured(facts["era"]) if table[column].null_count < table.num_rows]
+    problems = audits.plausible(tags.folder) + audits.varied(tags.folder, measured)
+    problems += [] if own_edges else audits.drift(bins.folder)  # edges made from these very clips cannot have drifted
     lines += ["", "## What stands out", "", *(f"- {text}" for text in problems or ["nothing"])]
     notes = Counter(note for text in table["note"].to_pylist() if text for note in text.split("; "))
     lines += ["", "## Values that are missing", "", *_counted(notes)]
     lines += ["", "## Set aside", "", *(f"- {row.id}: {row.reason}" for row in aside), *([] if aside else ["nothing"])]
     return "\n".join([*lines, "", "## Plots", "", *(f"![{p.stem}](plots/{p.name})" for p in plots), ""])
+
+
+def tags_measured(era: str) -> list[str]:
+    """The numeric columns that an era's bins and report are made from."""
+    return [f"{name}_{era}" if name in BY_ERA else name for name in MEASURED]
 
 
 def _measurement(table: pa.Table, column: str) -> str:

@@ -67,7 +67,7 @@ def complete(folder: Path, source: Path) -> list[str]:
 
 
 def plausible(folder: Path) -> list[str]:
-    """Measurements within what speech can be, and never the same number for every clip."""
+    """Measurements within what speech can be."""
     problems = []
     table = shards.read(folder, ["id", *PLAUSIBLE])
     ids = table["id"].to_pylist()

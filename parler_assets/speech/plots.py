@@ -59,7 +59,7 @@ def histogram(
     chart.set(xlabel=axis, ylabel="clips")
     chart.spines[["top", "right"]].set_visible(False)
     if len(names) > 1:
-        chart.legend(frameon=False, fontsize="x-small")
+        figure.legend(loc="outside right upper", frameon=False, fontsize="x-small")
     return png(figure)
 
 
