@@ -111,8 +111,8 @@ def test_the_launchpad_has_the_recipes_values_and_documents_them():
 def test_every_number_the_launchpad_shows_is_one_that_yaml_reads(name: str):
     """JavaScript writes 0.00000001 as 1e-8, which YAML reads as text: one such default and nothing can be launched."""
     for key, resource in (definitions_of(load_recipe(name)).resources or {}).items():
-        for field, described in type(resource).model_fields.items():
-            value = described.default
+        for field, shown in type(resource).model_fields.items():
+            value = shown.default
             assert not (isinstance(value, float) and 0 < abs(value) < 1e-6), f"{key}.{field}"
 
 
