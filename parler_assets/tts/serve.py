@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -226,10 +227,10 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
             raise SayError(f"text of {len(texts)} parts, at most {WAITING // 2} in one request: split it")
         kind, rate = asked.response_format, sayer.voice.rate
         if asked.stream_format == "sse" or asked.streamed:
-            sound = _encoded(_streams(batcher, texts, description), kind, rate)
+            stream = _encoded(_streams(batcher, texts, description), kind, rate)
             if asked.stream_format == "sse":
-                return StreamingResponse(_events(sound), media_type="text/event-stream")
-            return StreamingResponse(sound, media_type=TYPES[kind])
+                return StreamingResponse(_events(stream), media_type="text/event-stream")
+            return StreamingResponse(stream, media_type=TYPES[kind])
         waiting = [asyncio.wrap_future(done) for done in batcher.submit(texts, description)]
         spoken = await _all(waiting, http)
         if spoken is None:
@@ -275,8 +276,12 @@ def _streams(batcher: Batcher, texts: Sequence[str], description: str) -> list[S
     hearers = [hearer(pieces) for pieces in queues]
     futures = batcher.submit(texts, description, hearers)
     for future, hear in zip(futures, hearers, strict=True):
-        future.add_done_callback(lambda _, hear=hear: hear(None))
+        future.add_done_callback(partial(_ended, hear))
     return [(asyncio.wrap_future(future), pieces) for future, pieces in zip(futures, queues, strict=True)]
+
+
+def _ended(hear: Callable[[np.ndarray | None], None], _: Future) -> None:
+    hear(None)
 
 
 async def _encoded(streams: list[Stream], kind: str, rate: int) -> AsyncIterator[bytes]:
