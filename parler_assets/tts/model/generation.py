@@ -188,12 +188,12 @@ def _within(sampling: Sampling, model: ParlerTTSForConditionalGeneration, readin
     config, P = model.config.decoder, reading.columns
     least = max(given + config.num_codebooks, 2 * config.num_codebooks - 1)
     room = sampling.max_length if config.rope_embeddings else config.max_position_embeddings - P
+    if sampling.max_length < least:
+        raise ValueError(f"max_length {sampling.max_length} has no room for speech: it must be at least {least}")
     if room < least:
         raise ValueError(
             f"a prompt of {P} tokens leaves {max(room, 0)} positions for speech: shorten or split the text"
         )
-    if sampling.max_length < least:
-        raise ValueError(f"max_length {sampling.max_length} has no room for speech: it must be at least {least}")
     return replace(sampling, max_length=min(room, sampling.max_length))
 
 
@@ -214,4 +214,4 @@ def _streamed(loop: GenerationLoop, codec: Codec, streamer: ParlerTTSStreamer) -
             streamer.put(piece)
     finally:
         streamer.end()
-    return _padded([torch.cat(parts) for parts in zip(*sounds, strict=True)])
+    return _padded([torch.cat(parts) for parts in zip(*sounds, strict=True)] or [torch.zeros(0)])

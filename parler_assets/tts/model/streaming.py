@@ -29,9 +29,13 @@ def pieces(loop: GenerationLoop, codec: Codec, frames: int) -> Iterator[list[Ten
         # the last column completes frame `length - K - 1`, behind which the codec still looks `reach` frames ahead
         if length - loop.pattern.codebooks - codec.reach < max(sent) + wanted:
             continue
-        wanted = frames
-        yield _decoded(loop, codec, sent, final=False)
-    yield _decoded(loop, codec, sent, final=True)
+        piece = _decoded(loop, codec, sent, final=False)
+        if any(len(sound) for sound in piece):
+            wanted = frames
+            yield piece
+    piece = _decoded(loop, codec, sent, final=True)
+    if any(len(sound) for sound in piece):
+        yield piece
 
 
 def _decoded(loop: GenerationLoop, codec: Codec, sent: list[int], final: bool) -> list[Tensor]:
