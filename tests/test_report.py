@@ -140,6 +140,9 @@ def test_page_works_in_a_browser(report, size):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(report.html.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing is cut off at the side"
+        assert page.locator("[data-hear]").count() == 4
+        page.locator("[data-hear='Talia/sad']").click()
+        page.wait_for_function("document.querySelector(\"[data-hear='Talia/sad']\").classList.contains('on')")
         page.select_option("[data-filter=speaker]", "Talia")
         assert page.locator(".cell:visible h2").all_text_contents() == ["Talia happy", "Talia sad"]
         page.select_option("[data-filter=speaker]", "")
@@ -156,5 +159,10 @@ def test_page_works_in_a_browser(report, size):
         votes = json.loads(download.value.path().read_text())
         assert [vote["vote"] for vote in votes] == ["B", "same"]
         assert votes[0]["preferred"] == votes[0]["B"]
+        page.click("[data-leave]")
+        assert "against" in page.locator(".voted").text_content()
+        page.reload()
+        page.click("[data-blind]")
+        assert page.locator(".count").text_content() == "2 votes"
         assert errors == []
         browser.close()
