@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import soundfile
+import yaml
 from typer.testing import CliRunner
 
 from parler_assets.cli import app
 from parler_assets.recipe import load_recipe
 from parler_assets.speech.clips import build_raw_dataset
 from tests.evaluation_samples import buzz
+from tests.server import ROOT
+from tests.tiny_checkpoint import write_tiny_checkpoint
 
 
 @pytest.fixture
@@ -81,3 +88,42 @@ def test_a_recipe_is_never_overwritten(recordings: Path):
     again = init("My Voices")
     assert again.exit_code == 1
     assert "exists already" in again.output
+
+
+def guide() -> list[str]:
+    """The commands of docs/own-data.md, block after block."""
+    return re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def follow(commands: str, folder: Path) -> str:
+    """What a shell says to some commands of the guide."""
+    places = {"DAGSTER_HOME": str(folder / "home"), "PARLER_DATA": str(folder / "data"), "OMP_NUM_THREADS": "1"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    shell = ["bash", "-ec", commands]
+    done = subprocess.run(shell, cwd=folder, env={**os.environ, **places, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_guide_leads_to_a_voice_and_a_report(tmp_path: Path):
+    """Between init and run only what makes it take seconds is changed: a smaller base, two updates, one short text."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    rows = ["file_name,text,speaker,style,gender"]
+    for number in range(12):
+        rows.append(f"{number:03}.wav,Sentence {number} is said.,Ann,{('happy', 'sad')[number % 2]},female")
+        soundfile.write(folder / f"{number:03}.wav", buzz(200 + 5 * number, 1.0 + number / 20, seed=number), 22050)
+    (folder / "metadata.csv").write_text("\n".join(rows))
+    first, *rest = guide()
+    assert "12 clips" in follow(first, tmp_path)
+    recipe = yaml.safe_load((tmp_path / "mine.yaml").read_text())
+    write_tiny_checkpoint(tmp_path / "small")
+    recipe["base"] = {"path": "small"}
+    recipe["corpora"]["mine"]["held_out"] = 0.2
+    recipe["training"] |= {"max_steps": 2, "batch_size": 4, "effective_batch_size": 4, "evaluate_every": 2}
+    recipe["evaluation"] |= {"max_seconds": 0.5, "rates": ["moderate speed"], "texts": ["Sentence 1 is said."]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    said = "".join(follow(commands, tmp_path) for commands in rest)
+    assert "mine/llm_descriptions" in said
+    assert "Listen:" in said
+    assert list(tmp_path.rglob("scorecard/report.html"))
