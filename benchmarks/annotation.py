@@ -162,18 +162,42 @@ def fast(arguments: argparse.Namespace) -> None:
     """How far exact and fast mode lie apart, and labels that flip (published weights: PARLER_WEIGHTS)."""
     with tempfile.TemporaryDirectory() as folder:
         if "PARLER_WEIGHTS" not in os.environ:
-            print("random weights: the differences below say little about the published ones")
+            print("random weights: networks that hear nothing; published ones vary less within a clip")
             write_weights(Path(folder))
-        files = clips(arguments.clips, arguments.seconds)
-        exact, quick = (ours(files, Annotation(room=room)) for room in ("brouhaha", "brouhaha_fast"))
+        files = spoken(arguments.clips, arguments.seconds)
+        texts = [TEXT] * len(files)
+        exact, quick = (annotate([decode(file) for file in files], texts, chosen) for chosen in (EXACT, FAST))
+        print(f"{len(files)} clips of speech, {sum(decode(file).seconds for file in files):.0f} s")
         for era, name in (("a", "v01_2024_04"), ("b", "v02")):
             facts = edges_and_labels(Binning(edges=name), era, [])
             one, other = bin_table(exact, facts).to_pylist(), bin_table(quick, facts).to_pylist()
-            for column, label in ((f"snr_{era}", "noise"), (f"c50_{era}", "reverberation")):
-                values = [(a[column], b[column]) for a, b in zip(one, other, strict=True)]
-                differences = [abs(a - b) for a, b in values if a is not None and b is not None]
-                flips = np.mean([a[label] != b[label] for a, b in zip(one, other, strict=True)])
-                print(f"{column}: {np.mean(differences):.3f} dB apart; {label} labels flipped {flips:.1%} ({name})")
+            pairs = {f"snr_{era}": "noise", f"c50_{era}": "reverberation", "utterance_pitch_std": "speech_monotony"}
+            for column, label in (pairs | {f"speaking_rate_{era}": "speaking_rate"}).items():
+                print(f"  {name}: {flips(one, other, column, label)}")
+
+
+def flips(one: list[dict], other: list[dict], column: str, label: str) -> str:
+    values = [(a[column], b[column]) for a, b in zip(one, other, strict=True)]
+    differences = [abs(a - b) for a, b in values if a is not None and b is not None]
+    flipped = sum(a[label] != b[label] for a, b in zip(one, other, strict=True))
+    labels = len({row[label] for row in one})
+    apart = f"{np.mean(differences):.3f} apart" if differences else "no values"
+    return f"{column} {apart}, {label} {flipped} of {len(one)} labels flipped ({labels} labels in use)"
+
+
+def spoken(count: int, seconds: float) -> list[bytes]:
+    """Files of synthesized speech in rooms and noise, each at least `seconds` long."""
+    from parler_assets.sample.espeak import RATE
+    from parler_assets.sample.plan import PLANS, render
+
+    sounds = iter(render(PLANS["generic"](count * (1 + int(seconds / 2)), seed=3)))
+    files = []
+    for _ in range(count):
+        parts = [next(sounds)]
+        while sum(map(len, parts)) < seconds * RATE:
+            parts.append(next(sounds))
+        files.append(encode(np.concatenate(parts), RATE))
+    return files
 
 
 def main() -> None:
