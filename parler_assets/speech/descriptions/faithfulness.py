@@ -46,6 +46,8 @@ _GENDERED = {
     "male": _set("man man's male male's gentleman he his him masculine guy men"),
     "female": _set("woman woman's female female's lady she her hers feminine girl women"),
 }
+_ACTED = tuple(style for style in STYLES if style not in ("default", "longform", "essentials"))
+_NEUTRAL = re.compile(r"\bneutral|\b(?:no|without) (?:any )?(?:particular )?emotion")
 _STARTS = _set(
     "he she they it someone somebody this that there everything speech audio sound recording quality the a an his her "
     "their who which what every each one"
@@ -218,21 +220,21 @@ def _style(text: str, style: str | None) -> Iterator[str]:
         return
     if not _expresses(text, style):
         yield f"style: {style} is not expressed"
-    others = [other for other in STYLES if other != style and other not in ("default", "longform", "essentials")]
-    own = {word for pattern in style_words(style).heard for word in re.findall(pattern, text)}
-    for other in others:
-        if _expresses(text, other) and not own & {other}:
+    for other in _ACTED:
+        # A user's own style, such as "sad whisper", may hold another's word.
+        if other != style and other not in style.split() and _expresses(text, other):
             yield f"another style: {other} beside {style}"
-    if style != "default" and re.search(r"\bneutral|\b(?:no|without) (?:any )?(?:particular )?emotion", text):
+    if style != "default" and _NEUTRAL.search(text):
         yield f"another style: neutral beside {style}"
 
 
 def _expresses(text: str, style: str) -> bool:
-    return any(
-        not wording.denied(text, match.start())
-        for pattern in style_words(style).heard
-        for match in re.finditer(rf"(?<!\w){pattern.lower()}(?!\w)", text)
-    )
+    return any(not wording.denied(text, match.start()) for match in _style_pattern(style).finditer(text))
+
+
+@lru_cache(maxsize=1024)
+def _style_pattern(style: str) -> re.Pattern:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(style_words(style).heard).lower()})(?!\w)")
 
 
 def _gender(text: str, gender: str | None) -> Iterator[str]:

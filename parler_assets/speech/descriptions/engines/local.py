@@ -30,7 +30,7 @@ class TransformersEngine:
     def answers(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:
         """Key to text, batch by batch, long prompts first: a batch that is too large shows at once."""
         prompts = [self._tokens(request) for request in requests]
-        order = sorted(range(len(requests)), key=lambda place: (-len(prompts[place]), place))
+        order = sorted(range(len(requests)), key=lambda place: (-len(prompts[place]), prompts[place], place))
         size = self.settings.batch_size
         for start in tqdm(range(0, len(order), size), desc="generation", unit="batch", leave=False):
             batch = order[start : start + size]
@@ -71,20 +71,41 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[str]:
-        """Answers to prompts (B token lists), each sampled with its seed."""
-        longest, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts])
-        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+        """Answers to prompts (B token lists), each sampled with its seed. Prompts that occur twice are read once."""
+        distinct = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        ids, mask = self._padded(list(distinct))
+        rows = torch.tensor([distinct[tuple(prompt)] for prompt in prompts], device=self.device)
         sampling = SeededSampling(seeds, self.settings.temperature, self.device)
         output = self.model.generate(
-            input_ids=ids.to(self.device),
-            attention_mask=mask.to(self.device),
+            input_ids=ids[rows],
+            attention_mask=mask[rows],
+            past_key_values=self._read(ids, mask, rows) if len(distinct) < len(prompts) else None,
             max_new_tokens=self.settings.max_new_tokens,
             do_sample=False,
             logits_processor=LogitsProcessorList([sampling] if self.settings.temperature else []),
-            pad_token_id=pad,
+            pad_token_id=self.tokenizer.pad_token_id,
         )
-        return self.tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
+        return self.tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
+
+    def _padded(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and mask (U, S), padded on the left."""
+        longest, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
+        return ids, mask
+
+    def _read(self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor) -> Any:
+        """Keys and values of all tokens but the last of prompts (U, S), repeated for the answers' `rows` (B,)."""
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = self.model(
+            input_ids=ids[:, :-1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, :-1],
+            use_cache=True,
+            logits_to_keep=1,
+        ).past_key_values
+        cache.reorder_cache(rows)
+        return cache
 
 
 class SeededSampling(LogitsProcessor):
