@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parler_assets.recipe import Corpus
+from parler_assets.recipe import Corpus, load_recipe
 from parler_assets.speech import audits, shards
 from parler_assets.speech.descriptions import DescriptionError, join_published
 from parler_assets.speech.shards import Part
+from tests.published_corpora import HubCache
 
 SAID = "A woman speaks slowly in a very clear recording."
 
@@ -115,6 +116,25 @@ def test_a_table_that_is_missing_or_broken(raw, tmp_path):
     (tmp_path / "broken.jsonl").write_text('{"id": "a", ')
     with pytest.raises(DescriptionError, match=r"broken\.jsonl: cannot be read"):
         join(raw, tmp_path / "broken.jsonl")
+
+
+def test_the_cards_shortcut_reads_a_metadata_set_from_the_hub(tmp_path, monkeypatch):
+    """A slice of a split, of a set whose id column is a file name, at the commit in the Hub's cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    names = [f"{number:03d}.wav" for number in range(20)]
+    tagged = {"file_name": names, "text_description": [f" {SAID[:-1]} of take {name[:3]}." for name in names]}
+    HubCache(tmp_path / "hub").add(
+        "ylacombe/jenny-tts-10k-tagged", {"data/train-00000-of-00001.parquet": pa.table(tagged)}
+    )
+    table = pa.table({"id": names[:5], "text": ["Hello."] * 5})
+    shards.build(tmp_path / "raw", "raw", 1, lambda _: Part(table))
+    corpus = load_recipe("expresso").corpora["jenny"]
+    result = join_published(tmp_path / "raw", tmp_path / "out", corpus, tmp_path / "cache")
+    facts = result.manifest.facts
+    assert (facts["published"], facts["joined"], result.manifest.rows) == (4, 4, 4)
+    assert [row.id for row in result.manifest.set_aside] == [names[4]]
+    assert shards.read(result.folder)["description"][3].as_py().endswith("of take 003.")
 
 
 def test_the_sample_brings_descriptions_from_known_truth(tmp_path):
