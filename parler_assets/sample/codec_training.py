@@ -17,6 +17,7 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 from transformers import DacConfig, DacModel, Trainer, TrainingArguments
 from transformers.audio_utils import mel_filter_bank
 
@@ -153,7 +154,9 @@ def train_part(codec: DacModel, sounds: Sequence[np.ndarray], folder: Path, part
     segments = Segments(sounds, part.updates * BATCH, seed)
     trainer = Trainer(Reconstruction(codec, part.quantized), args, train_dataset=segments)
     trainer.train(resume_from_checkpoint=any((folder / part.name).glob("checkpoint-*")))
-    codec.remove_weight_norm()
+    for module in codec.modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight")
     codec.requires_grad_(True).eval()
 
 
@@ -186,7 +189,8 @@ def place_codebooks(codec: DacModel, sounds: Sequence[np.ndarray], seed: int, fr
         axes = axes[: D - 1]
         points = (residual - mean) @ axes.T
         constant = points.square().mean().sqrt() * math.sqrt(D - 1)
-        quantizer.in_proj.weight.copy_(torch.cat([axes, torch.zeros_like(axes[:1])])[..., None])
+        # A thousandth, not nothing: weight norm divides by the row's length.
+        quantizer.in_proj.weight.copy_(torch.cat([axes, 0.001 * axes[:1]])[..., None])
         quantizer.in_proj.bias.copy_(torch.cat([-axes @ mean, constant[None]]))
         centres, _ = kmeans2(points.numpy(), quantizer.codebook.num_embeddings, iter=15, minit="++", seed=seed)
         full = torch.cat([torch.from_numpy(centres), constant.expand(len(centres), 1)], 1)
