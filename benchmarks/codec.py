@@ -58,8 +58,9 @@ def prepare(folder: Path) -> None:
         for name, shape in tensors("mini-v1").items()
         if name.startswith(start)
     }
-    save_file(weights, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(DESCRIPT))
+    (folder / "codec").mkdir()
+    save_file(weights, folder / "codec" / "model.safetensors")
+    (folder / "codec" / "config.json").write_text(json.dumps(DESCRIPT))
     codes = torch.randint(0, 1024, (len(FRAMES), 9, max(FRAMES)), generator=generator)
     save_file({"codes": codes, "frames": torch.tensor(FRAMES)}, folder / "codes.safetensors")
 
@@ -71,7 +72,7 @@ def decode(folder: Path) -> dict[str, float]:
     from parler_assets.speech.codec import load_codec
 
     torch.set_num_threads(1)
-    codec, given = load_codec(folder), load_file(folder / "codes.safetensors")
+    codec, given = load_codec(folder / "codec"), load_file(folder / "codes.safetensors")
     codes = [code[:, :count] for code, count in zip(given["codes"], given["frames"].tolist(), strict=True)]
     codec.decode_tensors([code[:, :4] for code in codes[:1]])  # warm
     started = time.process_time()

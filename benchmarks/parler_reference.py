@@ -61,13 +61,13 @@ def decode(folder: Path) -> dict:
     """CPU seconds for the samples of codes.safetensors, one by one as `generate` does once a sample has ended."""
     from parler_tts.dac_wrapper import DACConfig, DACModel
 
-    codec = DACModel(DACConfig(**json.loads((folder / "config.json").read_text()))).eval()
-    weights = load_file(folder / "model.safetensors")
+    codec = DACModel(DACConfig(**json.loads((folder / "codec" / "config.json").read_text()))).eval()
+    weights = load_file(folder / "codec" / "model.safetensors")
     parts = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
     for old, new in parts.items():
         weights = {name.replace(old, new): tensor for name, tensor in weights.items()}
     names = codec.state_dict().keys()
-    codec.load_state_dict(weights if weights.keys() == names else load_file(folder / "model.safetensors"))
+    codec.load_state_dict(weights if weights.keys() == names else load_file(folder / "codec" / "model.safetensors"))
     given = load_file(folder / "codes.safetensors")
     with torch.no_grad():
         codec.decode(given["codes"][None, :1, :, :4], [None])  # warm

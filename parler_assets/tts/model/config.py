@@ -119,7 +119,8 @@ class ParlerTTSConfig(PreTrainedConfig):
         if isinstance(self.text_encoder, dict):
             # its name is where the tokenizer of descriptions comes from, when prompts have another
             name = self.text_encoder.get("_name_or_path", "")
-            self.text_encoder = T5Config(**without_leftovers(self.text_encoder), name_or_path=name)
+            self.text_encoder = T5Config(**without_leftovers(self.text_encoder))
+            self.text_encoder._name_or_path = name
         if isinstance(self.audio_encoder, dict):
             self.audio_encoder = codec_config(without_leftovers(self.audio_encoder))
         if isinstance(self.decoder, dict):
