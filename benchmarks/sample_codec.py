@@ -1,7 +1,6 @@
-"""How well the sample's codec keeps the named speakers, whom it never heard: `python benchmarks/sample_codec.py [CHECKPOINT]`.
+"""How well the sample codec keeps speakers it never heard: `python benchmarks/sample_codec.py [CHECKPOINT]`.
 
-Prints STOI and extended STOI (pystoi) of copy-synthesis against the original by style, and the grammar recogniser's
-word error rate on both. Whisper is listed apart: STOI compares envelopes of speech that has a voice.
+Prints STOI and extended STOI (pystoi) of copy-synthesis against the original by style.
 """
 
 from __future__ import annotations
