@@ -16,8 +16,10 @@ from parler_assets.definitions import definitions_of
 from parler_assets.recipe import load_recipe
 from parler_assets.speech import shards
 from tests.clock import scheduler
+from tests.standin_hub import StandinHub, standin_hub
 from tests.tiny import BROKEN, write_tiny_recipe
 
+SECRET = "hf_canary_0815"
 MONDAY = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
 BELOW_DESCRIPTIONS = {
     "studio/llm_descriptions",
@@ -188,6 +190,40 @@ def test_a_rebuild_gives_the_same_content(first, second, graph: Graph):
     timed = {"evaluation_samples", "scorecard"}  # they also say how long generating took
     assert {name for name, version in versions(again).items() if version != versions(first)[name]} <= timed
     assert shards.read(graph.data / "evaluation_samples", ["id", "description", "audio"]) == heard
+
+
+RELEASE = {
+    "repo": "me/voice",
+    "data_repo": "me/annotations",
+    "licence": "Apache-2.0",
+    "voice_consent": "Nobody spoke: these voices are buzzing tones.",
+    "registered_as": "voice",
+}
+
+
+def release(graph: Graph) -> dg.ExecuteInProcessResult:
+    """Materialize the asset that is in no job."""
+    job = definitions_of(load_recipe(graph.recipe)).resolve_implicit_global_asset_job_def()
+    chosen = [dg.AssetKey("release")]
+    return job.execute_in_process(instance=graph.instance, raise_on_error=False, asset_selection=chosen)
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Iterator[StandinHub]:
+    with standin_hub(SECRET) as hub:
+        monkeypatch.setenv("HF_TOKEN", SECRET)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        yield hub
+
+
+def test_a_release_is_refused_where_a_licence_forbids_it(second, graph: Graph, hub: StandinHub):
+    graph.edit(release=RELEASE, base={"licence": "CC-BY-NC-4.0"})
+    refused = release(graph)
+    graph.edit(base={"licence": "Apache-2.0"})
+    (failure,) = [event.step_failure_data for event in refused.all_events if event.is_step_failure]
+    assert "the base checkpoint (CC-BY-NC-4.0): allows no commercial use" in failure.user_failure_data.description
+    assert not hub.repositories
 
 
 def test_the_nightly_schedule_rebuilds_what_an_edit_made_stale_and_nothing_else(second, graph: Graph):
