@@ -116,6 +116,8 @@ class Codec:
         """Samples (T * hop,) float32 of codes (K, T), on the codec's device."""
         frames = [code.shape[1] for code in codes]
         device = self._parameter().device
+        if device.type == "cpu" and len(set(frames)) > 1:  # a batch saves nothing there, padding costs
+            return [self.decode_tensors([code])[0] for code in codes]
         batch = torch.zeros(len(codes), self.codebooks, max(frames, default=0), dtype=torch.long, device=device)
         if not batch.numel():
             return [torch.zeros(0, device=device) for _ in codes]
