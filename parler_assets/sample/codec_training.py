@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -73,11 +74,14 @@ class MelDistance(nn.Module):
         """Of two batches of samples (B, N)."""
         total = made.new_zeros(())
         for window, _ in RESOLUTIONS:
-            spectra = [self._spectrum(sound, window) for sound in (made, real)]
-            mels = [(s.transpose(1, 2) @ self.get_buffer(f"bank_{window}")).clamp(1e-4).log() for s in spectra]
-            total = total + functional.l1_loss(*mels)
-            total = total + 0.25 * functional.l1_loss(*(s.clamp(1e-2).log() for s in spectra))
+            one, other = self._spectrum(made, window), self._spectrum(real, window)
+            total = total + functional.l1_loss(self._mel(one, window), self._mel(other, window))
+            total = total + 0.25 * functional.l1_loss(one.clamp(1e-2).log(), other.clamp(1e-2).log())
         return total / len(RESOLUTIONS)
+
+    def _mel(self, spectrum: Tensor, window: int) -> Tensor:
+        """Log-mel (B, T, M) of magnitudes (B, F, T)."""
+        return (spectrum.transpose(1, 2) @ self.get_buffer(f"bank_{window}")).clamp(1e-4).log()
 
     def _spectrum(self, sound: Tensor, window: int) -> Tensor:
         """Magnitudes (B, F, T)."""
@@ -154,9 +158,8 @@ def train_part(codec: DacModel, sounds: Sequence[np.ndarray], folder: Path, part
     segments = Segments(sounds, part.updates * BATCH, seed)
     trainer = Trainer(Reconstruction(codec, part.quantized), args, train_dataset=segments)
     trainer.train(resume_from_checkpoint=any((folder / part.name).glob("checkpoint-*")))
-    for module in codec.modules():
-        if parametrize.is_parametrized(module):
-            parametrize.remove_parametrizations(module, "weight")
+    for layer in [module for module in codec.modules() if parametrize.is_parametrized(module)]:
+        parametrize.remove_parametrizations(layer, "weight")
     codec.requires_grad_(True).eval()
 
 
@@ -182,7 +185,7 @@ def place_codebooks(codec: DacModel, sounds: Sequence[np.ndarray], seed: int, fr
     the others tells their length too.
     """
     residual = _latents(codec, sounds, seed, frames)
-    for quantizer in codec.quantizer.quantizers:
+    for quantizer in cast("list[Any]", codec.quantizer.quantizers):
         D = quantizer.codebook.weight.shape[1]
         mean = residual.mean(0)
         _, _, axes = torch.linalg.svd(residual - mean, full_matrices=False)

@@ -90,8 +90,9 @@ def _start():
             chunks.append(ctypes.string_at(samples, 2 * count))
         return 0
 
-    engine.collect = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(collect)
-    engine.espeak_SetSynthCallback(engine.collect)
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(collect)
+    engine.espeak_SetSynthCallback(callback)
+    vars(engine)["kept"] = callback  # the engine calls it for as long as it lives
     return engine, chunks
 
 

@@ -23,7 +23,8 @@ def sentence(draw: random.Random) -> str:
 
 def sentences(count: int, seed: int) -> list[str]:
     """`count` distinct sentences, always the same ones for a seed."""
-    draw, found = random.Random(f"sentences {seed}"), {}
+    draw = random.Random(f"sentences {seed}")
+    found: dict[str, None] = {}
     while len(found) < count:
         found[sentence(draw)] = None
     return list(found)
