@@ -226,6 +226,29 @@ def test_a_release_is_refused_where_a_licence_forbids_it(second, graph: Graph, h
     assert not hub.repositories
 
 
+def test_a_release_arrives_with_cards_from_lineage_and_the_token_is_nowhere(second, graph: Graph, hub: StandinHub):
+    graph.edit(release=RELEASE)
+    published = release(graph)
+    assert published.success
+    voice, annotations = hub.repositories["models/me/voice"], hub.repositories["datasets/me/annotations"]
+    assert {"config.json", "model.safetensors", "README.md"} <= set(voice.files)
+    assert set(annotations.files) == {"README.md", "studio/train.parquet"}
+    card = voice.files["README.md"].decode()
+    for told in (RELEASE["voice_consent"], "CC0-1.0", "learning_rate", versions(second)["training_set"]):
+        assert told in card
+    shown = metadata(published)["release"]
+    assert shown["commit"] == voice.commits[-1]
+    assert shown["registered_version"] == "1"
+    client = MlflowClient(f"sqlite:///{graph.data / 'mlflow.db'}")
+    assert client.get_model_version_by_alias("voice", "candidate").tags["hub_commit"] == voice.commits[-1]
+    holding = [
+        file
+        for file in graph.recipe.parent.rglob("*")
+        if file.is_file() and SECRET in file.read_bytes().decode("latin1")
+    ]
+    assert not holding
+
+
 def test_the_nightly_schedule_rebuilds_what_an_edit_made_stale_and_nothing_else(second, graph: Graph):
     with scheduler(graph.instance) as daemon:
         daemon.switch_on("rebuild_what_changed", MONDAY)
