@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "parler_assets"
-LIBRARY = [
-    PACKAGE / "recipe.py",
-    *sorted(path for folder in ("speech", "tts", "sample") for path in (PACKAGE / folder).rglob("*.py")),
-]
+LIBRARY = sorted(path for folder in ("recipe", "speech", "tts", "sample") for path in (PACKAGE / folder).rglob("*.py"))
 DAGSTER_SIDE = [
     *(
         PACKAGE / name

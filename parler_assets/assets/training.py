@@ -12,7 +12,7 @@ from parler_assets.assets.checks import training_checks
 from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
 from parler_assets.metadata import curves, stage_metadata
-from parler_assets.recipe import Corpus, PublishedDescriptions, Recipe, digest
+from parler_assets.recipe import SET_SETTINGS, Corpus, PublishedDescriptions, Recipe, digest
 from parler_assets.resources import Accelerator, Tracking, Workspace
 from parler_assets.tracking import Run
 
@@ -30,18 +30,6 @@ OBSERVED = (
     "mfu",
     "seconds_left",
 )
-# Settings that decide which clips are trained on; the others belong to the checkpoint alone.
-FILTERS = {
-    "min_seconds",
-    "max_seconds",
-    "max_text_length",
-    "max_description_length",
-    "max_prompt_tokens",
-    "max_description_tokens",
-    "max_train_clips",
-    "max_held_out_clips",
-    "min_hours",
-}
 
 
 def training_assets(recipe: Recipe) -> list:
@@ -81,7 +69,7 @@ def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
 def training_set(recipe: Recipe) -> dg.AssetsDefinition:
     lanes = [[name, stage] for name in recipe.corpora for stage in ("llm_descriptions", "dac_codes")]
     shares = {name: (c.weight, c.held_out, str(c.held_out_ids)) for name, c in recipe.corpora.items()}
-    filters = recipe.training.model_dump(include=FILTERS)
+    filters = recipe.training.model_dump(include=set(SET_SETTINGS))
 
     @dg.asset(
         group_name="training",
@@ -121,7 +109,7 @@ def training_set(recipe: Recipe) -> dg.AssetsDefinition:
 
 
 def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
-    governing = recipe.training.model_dump(exclude=FILTERS)
+    governing = recipe.training.model_dump(exclude=set(SET_SETTINGS))
 
     @dg.asset(
         group_name="training",

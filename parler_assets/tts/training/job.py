@@ -6,14 +6,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from parler_assets.recipe import Training, digest
+from parler_assets.recipe import SET_SETTINGS, Training, digest
 from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest
-from parler_assets.tts.data.build import OBEYED
 
 VERSION = "1"
 # Settings without influence on the weights: how often is looked and saved, and what the training set already obeyed.
-_IDLE = (*OBEYED, "variants", "log_every", "save_every", "keep_checkpoints", "like_reference")
+_IDLE = (*SET_SETTINGS, "variants", "log_every", "save_every", "keep_checkpoints", "like_reference")
 
 _PATHS = ("training_set", "base", "folder")
 
