@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -79,10 +79,18 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One shard's worth of work: its table, the rows kept out of it, and facts to add up over the stage."""
+class Streamed:
+    """A table that need not fit in memory: its schema, and its rows a piece at a time."""
 
-    table: pa.Table
+    schema: pa.Schema
+    pieces: Iterable[pa.Table]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One shard's worth of work: its table and the rows kept out of it."""
+
+    table: pa.Table | Streamed
     set_aside: Sequence[SetAside] = ()
 
 
@@ -222,11 +230,23 @@ def _shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Par
         return known
     part = make(index)
     with replacing(folder / f"{name}.parquet") as temporary:
-        pq.write_table(part.table, temporary, compression="zstd")
+        rows = _write(part.table, temporary)
         checksum = sha256_of(temporary)
-    shard = Shard(f"{name}.parquet", part.table.num_rows, checksum)
+    shard = Shard(f"{name}.parquet", rows, checksum)
     write_json(record, {"shard": asdict(shard), "set_aside": [asdict(row) for row in part.set_aside]})
     return shard, list(part.set_aside)
+
+
+def _write(table: pa.Table | Streamed, path: Path) -> int:
+    if not isinstance(table, Streamed):
+        pq.write_table(table, path, compression="zstd")
+        return table.num_rows
+    rows = 0
+    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        for piece in table.pieces:
+            writer.write_table(piece.cast(table.schema))
+            rows += piece.num_rows
+    return rows
 
 
 def _recorded(folder: Path, record: Path) -> tuple[Shard, list[SetAside]] | None:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from parler_assets.speech import shards
+from parler_assets.tts.data.lanes import utterance, utterance_number
 from parler_assets.tts.data.store import HELD_OUT, TRAIN, Split, open_split
+
+LOOKED_AT = ["id", "corpus", "speaker", "text", "description", "duration", "offset", "frames"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ def audit_training_set(folder: Path) -> list[Problem]:
         ShardError: the set is unfinished or a file is unreadable.
     """
     facts = shards.read_manifest(folder).facts
-    train, held_out = open_split(folder, TRAIN), open_split(folder, HELD_OUT)
+    train, held_out = (open_split(folder, name, LOOKED_AT) for name in (TRAIN, HELD_OUT))
     problems = [*_corpora(facts["mixture"]), *_size(train, held_out, facts)]
     for split, name in ((train, TRAIN), (held_out, HELD_OUT)):
         problems += _codes(split, name, facts["codebook_size"])
@@ -84,35 +88,45 @@ def _codes(split: Split, name: str, codebook_size: int) -> list[Problem]:
         return []
     frame = int(np.argmax(split.codes.max(axis=1) >= codebook_size))
     row = int(np.searchsorted(split.offsets, frame, side="right")) - 1
-    where = f"{split.table['corpus'][row]}/{split.table['id'][row]}"
-    message = f"{name}: clip {where} has code {highest}, codebooks have {codebook_size} entries; encode again"
+    message = (
+        f"{name}: clip {_called(split, row)} has code {highest}, codebooks have {codebook_size} entries; encode again"
+    )
     return [Problem("codes_out_of_range", message)]
 
 
 def _descriptions(split: Split, name: str) -> list[Problem]:
-    empty = [row for row, text in enumerate(split.table["description"].to_pylist()) if not text]
-    if not empty:
+    text = split.table["description"]
+    empty = np.flatnonzero(pc.equal(pc.fill_null(text, ""), "").to_numpy())
+    if not len(empty):
         return []
-    where = f"{split.table['corpus'][empty[0]]}/{split.table['id'][empty[0]]}"
-    return [Problem("missing_descriptions", f"{name}: {len(empty)} clips have no description, the first is {where}")]
+    message = f"{name}: {len(empty)} clips have no description, the first is {_called(split, empty[0])}"
+    return [Problem("missing_descriptions", message)]
 
 
-def _utterances(split: Split) -> dict[tuple[str, str], str]:
-    columns = (split.table[name].to_pylist() for name in ("corpus", "speaker", "text", "id"))
-    return {
-        (speaker or f"({corpus})", " ".join(text.lower().split())): f"{corpus}/{name}"
-        for corpus, speaker, text, name in zip(*columns, strict=True)
-    }
+def _called(split: Split, row: int) -> str:
+    return f"{split.table['corpus'][row]}/{split.table['id'][row]}"
+
+
+def _utterances(split: Split) -> np.ndarray:
+    """Who says what in every clip, as a number, (clips,)."""
+    columns = split.table.select(["corpus", "speaker", "text"])
+    numbers = [
+        np.array([utterance_number(utterance(*row.values())) for row in batch.to_pylist()], np.int64)
+        for batch in columns.to_batches(max_chunksize=4096)
+    ]
+    return np.concatenate([np.empty(0, np.int64), *numbers])
 
 
 def _leakage(train: Split, held_out: Split) -> list[Problem]:
     trained, kept = _utterances(train), _utterances(held_out)
-    shared = sorted(set(trained) & set(kept))
-    if not shared:
+    shared = np.intersect1d(trained, kept)
+    if not len(shared):
         return []
-    first = shared[0]
+    one = int(np.flatnonzero(np.isin(kept, shared))[0])
+    other = int(np.flatnonzero(trained == kept[one])[0])
+    who = held_out.table["speaker"][one].as_py() or "an unnamed speaker"
     message = (
-        f"{len(shared)} utterances are in training and held out, the first is {first[1]!r} by {first[0]} "
-        f"({trained[first]}, {kept[first]}); correct the list of held-out ids"
+        f"{len(shared)} utterances are in training and held out, the first is {held_out.table['text'][one].as_py()!r} "
+        f"by {who} ({_called(train, other)}, {_called(held_out, one)}); correct the list of held-out ids"
     )
     return [Problem("leakage", message)]

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from parler_assets.recipe import Training, digest
+from parler_assets.recipe import SET_SETTINGS, Training, digest
 from parler_assets.speech import shards
-from parler_assets.speech.shards import Part, SetAside, StageResult
+from parler_assets.speech.shards import Part, SetAside, StageResult, Streamed
 from parler_assets.tts.base import checkpoint_digest, codebook_shape, validate_base
-from parler_assets.tts.data.lanes import STAGE, JoinedLane, Lane, Row, TrainingSetError, join_lane
+from parler_assets.tts.data.join import TooLong, flattened, join_lane
+from parler_assets.tts.data.lanes import Lane, TrainingSetError
 from parler_assets.tts.data.mixture import licences, mixture_report
 from parler_assets.tts.data.split import limited, split_rows
-from parler_assets.tts.data.store import SCHEMA, SPLITS, sweep_codes, with_codes_file, write_codes
+from parler_assets.tts.data.store import SCHEMA, SPLITS, naming, sweep_codes, write_codes
+from parler_assets.tts.data.stored import Stored
 
 VERSION = "1"
-# The settings a training set obeys; a change of learning rate leaves it as it is.
-OBEYED = (
-    "min_seconds",
-    "max_seconds",
-    "max_text_length",
-    "max_description_length",
-    "max_prompt_tokens",
-    "max_description_tokens",
-    "max_train_clips",
-    "max_held_out_clips",
-    "min_hours",
-)
+# Rows that are in memory at a time, and a row group of the table.
+BLOCK = 4096
 
 
 def build_training_set(
@@ -48,14 +41,15 @@ def build_training_set(
     doubled = [name for name, count in Counter(lane.name for lane in lanes).items() if count > 1]
     if doubled:
         raise TrainingSetError(f"corpus {doubled[0]} is listed twice")
-    obeyed = {key: getattr(settings, key) for key in OBEYED}
+    obeyed = {key: getattr(settings, key) for key in SET_SETTINGS}
     base_digest = checkpoint_digest(base)
     fingerprint = digest([lane.fingerprint for lane in lanes], obeyed, base_digest, VERSION)
     plan = cache(lambda: _Plan(lanes, base, settings))
 
     def make(index: int) -> Part:
-        split = SPLITS[index]
-        table = _table(plan().rows[index], base, folder, split, plan().codebooks, plan().weights)
+        writing = _Writing(lanes, plan().rows[index], plan().codebooks, base)
+        file = write_codes(folder, SPLITS[index], writing.codes(), plan().codebooks)
+        table = Streamed(naming(SCHEMA, file), writing.tables())
         return Part(table, plan().set_aside if index == 0 else ())
 
     def facts() -> dict:
@@ -73,16 +67,14 @@ class _Plan:
     def __init__(self, lanes: Sequence[Lane], base: Path, settings: Training) -> None:
         self.codebooks, self.codebook_size = codebook_shape(base)
         decoder = validate_base(base)["decoder"]
-        joined = [join_lane(lane, settings, self.codebooks, self.codebook_size) for lane in lanes]
-        for lane in joined:
-            _limit_tokens(lane, base, settings)
+        shape = (self.codebooks, self.codebook_size, _token_limits(base, settings))
+        joined = [join_lane(lane, number, settings, *shape) for number, lane in enumerate(lanes)]
         train, held_out, leaked = split_rows(joined)
-        train, left_over = limited(train, settings.max_train_clips, "training.max_train_clips")
-        held_out, not_heard = limited(held_out, settings.max_held_out_clips, "training.max_held_out_clips")
+        train, left_over = limited(joined, train, settings.max_train_clips, "training.max_train_clips")
+        held_out, not_heard = limited(joined, held_out, settings.max_held_out_clips, "training.max_held_out_clips")
         later = [*leaked, *left_over, *not_heard]
         self.rows = (train, held_out)
         self.set_aside: list[SetAside] = [row for lane in joined for row in lane.set_aside] + later
-        self.weights = {lane.name: lane.weight for lane in lanes}
         mixture = mixture_report(joined, train, held_out, later)
         self.facts = {
             "codebooks": self.codebooks,
@@ -93,63 +85,79 @@ class _Plan:
         }
 
 
-def _limit_tokens(joined: JoinedLane, base: Path, settings: Training) -> None:
-    """Set rows of too many tokens aside, in place. Texts are tokenised here only where there is a limit."""
+def _token_limits(base: Path, settings: Training) -> TooLong:
+    """Why clips have too many tokens. Texts are tokenised here only where there is a limit."""
     limits = {"prompt": settings.max_prompt_tokens, "description": settings.max_description_tokens}
-    for (what, limit), texts in zip(limits.items(), (_texts, _descriptions), strict=True):
-        if limit is None or not joined.rows:
-            continue
-        tokens = _distinct(getattr(_tokenizers(base), what), texts(joined.rows))
-        counts = [len(ids) for ids in tokens]
-        joined.set_aside += [
-            SetAside(f"{row.corpus}/{row.id}", STAGE, f"{what} tokens: {count}, limit {limit}")
-            for row, count in zip(joined.rows, counts, strict=True)
-            if count > limit
-        ]
-        joined.rows = [row for row, count in zip(joined.rows, counts, strict=True) if count <= limit]
+    tokenizers = cache(lambda: _tokenizers(base))
+
+    def too_long(prompts: list[str], descriptions: list[str]) -> list[str | None]:
+        reasons: list[str | None] = [None] * len(prompts)
+        for (what, limit), texts in zip(limits.items(), (prompts, descriptions), strict=True):
+            if limit is None or not texts:
+                continue
+            for place, ids in enumerate(_distinct(getattr(tokenizers(), what), texts)):
+                if len(ids) > limit and reasons[place] is None:
+                    reasons[place] = f"{what} tokens: {len(ids)}, limit {limit}"
+        return reasons
+
+    return too_long
 
 
-def _texts(rows: list[Row]) -> list[str]:
-    return [row.text for row in rows]
+class _Writing:
+    """The rows of one split, read again from their stages block by block.
 
+    Codes are read for the file of codes, everything else for the table: no stage's column is read twice.
+    """
 
-def _descriptions(rows: list[Row]) -> list[str]:
-    return [row.description for row in rows]
+    def __init__(self, lanes: Sequence[Lane], rows: np.ndarray, codebooks: int, base: Path) -> None:
+        self.lanes, self.rows, self.codebooks, self.base = lanes, rows, codebooks, base
 
+    def _blocks(self) -> Iterator[tuple[Lane, int, int]]:
+        """Corpus, first and last row of every block: rows of one corpus lie together."""
+        start = 0
+        for number, group in groupby(self.rows["lane"].tolist()):
+            stop = start + sum(1 for _ in group)
+            for first in range(start, stop, BLOCK):
+                yield self.lanes[number], first, min(first + BLOCK, stop)
+            start = stop
 
-def _table(
-    rows: list[Row], base: Path, folder: Path, split: str, codebooks: int, weights: dict[str, float]
-) -> pa.Table:
-    file = write_codes(folder, split, [row.codes for row in rows], codebooks)
-    frames = np.array([len(row.codes) for row in rows], np.int64)
-    prompts, descriptions = _tokenise(rows, base)
-    columns = {
-        name: [getattr(row, name) for row in rows]
-        for name in ("id", "corpus", "speaker", "style", "text", "description", "duration")
-    }
-    table = pa.table(
-        {
-            **columns,
-            "weight": [weights[row.corpus] for row in rows],
-            "prompt_ids": prompts,
-            "description_ids": descriptions,
-            "offset": np.cumsum(frames) - frames,
-            "frames": frames.astype(np.int32),
-        },
-        schema=SCHEMA,
-    )
-    return with_codes_file(table, file)
+    def codes(self) -> Iterator[np.ndarray]:
+        """Codes of one clip after the other, each (T, K) uint16."""
+        stores = {lane.name: Stored(lane.codes, ["codes"]) for lane in self.lanes}
+        for lane, start, stop in self._blocks():
+            values, offsets = flattened(stores[lane.name].take(self.rows["codes"][start:stop])["codes"])
+            for first, end in pairwise(offsets):
+                yield values[first:end].reshape(self.codebooks, -1).T
 
-
-def _tokenise(rows: list[Row], base: Path) -> tuple[list[list[int]], list[list[int]]]:
-    """Token ids of transcripts and descriptions, end-of-sequence appended; every distinct string once."""
-    if not rows:
-        return [], []
-    tokenizers = _tokenizers(base)
-    return (
-        _distinct(tokenizers.prompt, _texts(rows)),
-        _distinct(tokenizers.description, _descriptions(rows)),
-    )
+    def tables(self) -> Iterator[pa.Table]:
+        """The rows as `store.SCHEMA` has them, a block at a time."""
+        clips = {lane.name: Stored(lane.raw, ["id", "speaker", "style", "text"]) for lane in self.lanes}
+        described = {lane.name: Stored(lane.descriptions, ["description"]) for lane in self.lanes}
+        frames = self.rows["frames"].astype(np.int64)
+        offsets = np.cumsum(frames) - frames
+        tokenizers = cache(lambda: _tokenizers(self.base))
+        for lane, start, stop in self._blocks():
+            rows = self.rows[start:stop]
+            table = clips[lane.name].take(rows["clip"])
+            texts, said = (
+                [text.strip() for text in column.to_pylist()]
+                for column in (table["text"], described[lane.name].take(rows["description"])["description"])
+            )
+            columns = {
+                "id": table["id"],
+                "corpus": [lane.name] * len(rows),
+                "speaker": table["speaker"],
+                "style": table["style"],
+                "text": texts,
+                "description": said,
+                "duration": rows["duration"],
+                "weight": np.full(len(rows), lane.weight, np.float32),
+                "prompt_ids": _distinct(tokenizers().prompt, texts),
+                "description_ids": _distinct(tokenizers().description, said),
+                "offset": offsets[start:stop],
+                "frames": rows["frames"],
+            }
+            yield pa.table(columns, schema=SCHEMA)
 
 
 def _tokenizers(base: Path):
@@ -159,6 +167,7 @@ def _tokenizers(base: Path):
 
 
 def _distinct(tokenizer, texts: list[str]) -> list[list[int]]:
+    """Token ids of texts, end-of-sequence appended; every distinct string once."""
     once = list(dict.fromkeys(texts))
     ids = dict(zip(once, tokenizer(once, add_special_tokens=True)["input_ids"], strict=True))
     return [ids[text] for text in texts]

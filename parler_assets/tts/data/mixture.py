@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
 
 from parler_assets.speech.shards import SetAside
-from parler_assets.tts.data.lanes import JoinedLane, Row, kind_of
+from parler_assets.tts.data.lanes import JoinedLane, Names, kind_of
 
 
-def mixture_report(lanes: list[JoinedLane], train: list[Row], held_out: list[Row], later: list[SetAside]) -> list[dict]:
+def mixture_report(
+    lanes: Sequence[JoinedLane], train: np.ndarray, held_out: np.ndarray, later: list[SetAside]
+) -> list[dict]:
     """One record for each corpus; `share` is its part of the training hours as weighted in an epoch.
 
     `later` are rows that were set aside after the lanes were joined.
     """
     records = [
-        _record(joined, train, held_out, [row for row in later if row.id.startswith(f"{joined.lane.name}/")])
-        for joined in lanes
+        _record(
+            joined,
+            train[train["lane"] == number],
+            held_out[held_out["lane"] == number],
+            [row for row in later if row.id.startswith(f"{joined.lane.name}/")],
+        )
+        for number, joined in enumerate(lanes)
     ]
     weighted = sum(record["train_hours"] * record["weight"] for record in records)
     for record in records:
@@ -23,29 +33,33 @@ def mixture_report(lanes: list[JoinedLane], train: list[Row], held_out: list[Row
     return records
 
 
-def _record(joined: JoinedLane, train: list[Row], held_out: list[Row], later: list[SetAside]) -> dict:
-    name = joined.lane.name
-    trained, kept = ([row for row in rows if row.corpus == name] for rows in (train, held_out))
+def _record(joined: JoinedLane, train: np.ndarray, held_out: np.ndarray, later: list[SetAside]) -> dict:
     reasons = Counter(kind_of(row) for row in [*joined.set_aside, *later])
     return {
-        "corpus": name,
+        "corpus": joined.lane.name,
         "clips": joined.clips,
         "described": joined.described,
         "coded": joined.coded,
-        "train_rows": len(trained),
-        "held_out_rows": len(kept),
-        "train_hours": _hours(trained),
-        "held_out_hours": _hours(kept),
-        "speakers": sorted({row.speaker for row in trained if row.speaker}),
-        "styles": sorted({row.style for row in trained if row.style}),
+        "train_rows": len(train),
+        "held_out_rows": len(held_out),
+        "train_hours": _hours(train),
+        "held_out_hours": _hours(held_out),
+        "speakers": _named(joined.speakers, train["speaker"]),
+        "styles": _named(joined.styles, train["style"]),
         "weight": joined.lane.weight,
         "licence": joined.lane.licence,
         "set_aside": dict(sorted(reasons.items())),
     }
 
 
-def _hours(rows: list[Row]) -> float:
-    return round(sum(row.duration for row in rows) / 3600, 5)
+def _hours(rows: np.ndarray) -> float:
+    return round(float(rows["duration"].sum()) / 3600, 5)
+
+
+def _named(names: Names, numbers: np.ndarray) -> list[str]:
+    """The names that occur, sorted; an empty one is none."""
+    there = set(np.unique(numbers).tolist())
+    return sorted(name for name, number in names.items() if name and number in there)
 
 
 def licences(mixture: list[dict]) -> dict[str, str]:

@@ -7,11 +7,12 @@ The codes of a split lie in `codes-<split>-<digest>.npy`, (frames of all clips, 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -39,26 +40,48 @@ SCHEMA = pa.schema(
 _FILE = b"codes_file"
 
 
-def write_codes(folder: Path, split: str, codes: Sequence[np.ndarray], codebooks: int) -> str:
-    """Concatenate clips' codes, each (T, K), into one file named after its content; returns its name."""
-    frames = sum(len(clip) for clip in codes)
-    temporary = folder / f".codes-{split}.{os.getpid()}.tmp"
+def write_codes(folder: Path, split: str, codes: Iterable[np.ndarray], codebooks: int) -> str:
+    """Concatenate clips' codes, each (T, K), into one file named after its content; returns its name.
+
+    Clips are written as they come, so that no more than one is in memory; NumPy leaves room in the header for the
+    number of frames, which is known at the end.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint16, shape=(max(frames, 1), codebooks))
-    np.concatenate([*codes, np.zeros((0 if frames else 1, codebooks), np.uint16)], out=array)
-    array.flush()
+    temporary, frames = folder / f".codes-{split}.{os.getpid()}.tmp", 0
+    with temporary.open("wb") as file:
+        begin = _write_header(file, 1, codebooks)
+        for clip in codes:
+            file.write(np.ascontiguousarray(clip, np.uint16).tobytes())
+            frames += len(clip)
+        if not frames:  # an empty file cannot be mapped
+            file.write(bytes(2 * codebooks))
+        file.seek(0)
+        assert _write_header(file, max(frames, 1), codebooks) == begin
+        file.flush()
+        os.fsync(file.fileno())
     name = f"codes-{split}-{shards.sha256_of(temporary)[:16]}.npy"
     temporary.replace(folder / name)
     return name
 
 
+def _write_header(file: BinaryIO, frames: int, codebooks: int) -> int:
+    description = {"descr": "<u2", "fortran_order": False, "shape": (frames, codebooks)}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.tell()
+
+
+def naming(schema: pa.Schema, file: str) -> pa.Schema:
+    """The schema with the name of the codes' file kept in it."""
+    return schema.with_metadata({_FILE: file.encode()})
+
+
 def with_codes_file(table: pa.Table, name: str) -> pa.Table:
-    return table.replace_schema_metadata({_FILE: name.encode()})
+    return table.cast(naming(table.schema, name))
 
 
 def sweep_codes(folder: Path) -> None:
     """Remove codes of earlier training sets, once the manifest names the new ones."""
-    kept = {open_split(folder, split).codes_file for split in SPLITS}
+    kept = {open_split(folder, split, ["id"]).codes_file for split in SPLITS}
     for path in folder.glob("codes-*.npy"):
         if path.name not in kept:
             path.unlink()
@@ -130,7 +153,7 @@ def _ragged(column: pa.ChunkedArray) -> list[np.ndarray]:
     return [values[start:stop] for start, stop in pairwise(offsets)]
 
 
-def open_split(folder: Path, split: str) -> Split:
-    """One split of a finished training set."""
+def open_split(folder: Path, split: str, columns: list[str] | None = None) -> Split:
+    """One split of a finished training set; with `columns`, only these are read."""
     manifest = shards.read_manifest(folder)
-    return Split(folder, shards.read_shard(folder, manifest.shards[SPLITS.index(split)]))
+    return Split(folder, shards.read_shard(folder, manifest.shards[SPLITS.index(split)], columns))
