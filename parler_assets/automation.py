@@ -20,12 +20,12 @@ def jobs(recipe: Recipe) -> list:
     ]
 
 
-def schedules(everything) -> list[dg.ScheduleDefinition]:
+def schedules(everything, weekly: str = "0 2 * * 1", nightly: str = "0 3 * * *") -> list[dg.ScheduleDefinition]:
     """`weekly_rebuild` runs all and reuses what is unchanged; `rebuild_what_changed` runs only what is stale."""
 
     @dg.schedule(
         job=everything,
-        cron_schedule="0 3 * * *",
+        cron_schedule=nightly,
         name="rebuild_what_changed",
         description="Every night: what is stale or missing, and nothing when all is up to date. A change travels one "
         "level of the graph per run: the graph follows over the next nights, or at once with the weekly rebuild.",
@@ -33,13 +33,13 @@ def schedules(everything) -> list[dg.ScheduleDefinition]:
     def rebuild_what_changed() -> dg.RunRequest:
         return dg.RunRequest(stale_assets_only=True)
 
-    weekly = dg.ScheduleDefinition(
+    rebuild = dg.ScheduleDefinition(
         name="weekly_rebuild",
         job=everything,
-        cron_schedule="0 2 * * 1",
+        cron_schedule=weekly,
         description="Mondays at two: materialize everything; what is up to date is reused within seconds.",
     )
-    return [weekly, rebuild_what_changed]
+    return [rebuild, rebuild_what_changed]
 
 
 def hub_revisions(recipe: Recipe) -> dg.SensorDefinition | None:

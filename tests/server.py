@@ -58,6 +58,22 @@ class Server:
         query = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
         assert self.ask(query, id=run)["terminateRun"]["__typename"] == "TerminateRunSuccess"
 
+    def switch_on(self, kind: str, name: str) -> str:
+        """Switch a "Schedule" or a "Sensor" on, as the UI's toggle does; the id to switch it off by."""
+        low = kind.lower()
+        place = {"repositoryLocationName": self.location, "repositoryName": "__repository__", f"{low}Name": name}
+        wanted = f"... on {kind} {{ {low}State {{ id }} }}"
+        if kind == "Schedule":
+            wanted = "... on ScheduleStateResult { scheduleState { id } }"
+        signature, call = f"mutation($s: {kind}Selector!)", f"start{kind}({low}Selector: $s)"
+        (answer,) = self.ask(f"{signature} {{ {call} {{ __typename {wanted} }} }}", s=place).values()
+        return answer[f"{low}State"]["id"]
+
+    def switch_off(self, kind: str, id: str) -> None:
+        call = {"Schedule": "stopRunningSchedule", "Sensor": "stopSensor"}[kind]
+        (answer,) = self.ask(f"mutation($id: String!) {{ {call}(id: $id) {{ __typename }} }}", id=id).values()
+        assert "Error" not in answer["__typename"], answer
+
     def slots(self, pool: str = "gpu") -> int:
         """How many slots of a pool are held."""
         query = "query($pool: String) { instance { concurrencyLimit(concurrencyKey: $pool) { activeSlotCount } } }"

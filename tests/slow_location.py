@@ -1,5 +1,7 @@
 """A code location whose assets take seconds, for tests that kill what computes them: our shards and our GPU pool.
 
+And one whose assets take nothing, for the test in which our own sensor and schedule start a run by themselves.
+
 Every shard leaves a file named after it with the ids of the step's process and of its run's: a test knows whom to kill,
 and who made what.
 """
@@ -11,6 +13,9 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
+from parler_assets import automation
+from parler_assets.assets.corpus import hub_dataset
+from parler_assets.recipe import HubSource, load_recipe
 from parler_assets.speech import shards
 from parler_assets.speech.shards import Part
 
@@ -45,6 +50,26 @@ def shared() -> dg.MaterializeResult:
     return build("shared")
 
 
+@dg.asset(key_prefix="expresso", deps=[["expresso", "hub_dataset"]])
+def raw_dataset() -> dg.MaterializeResult:
+    return dg.MaterializeResult(data_version=dg.DataVersion("clips"))
+
+
+@dg.asset(key_prefix="expresso")
+def elsewhere() -> dg.MaterializeResult:
+    """Depends on nothing that the Hub has."""
+    return dg.MaterializeResult(data_version=dg.DataVersion("other"))
+
+
+recipe = load_recipe("expresso")
+published = recipe.corpora["expresso"]
+assert isinstance(published.source, HubSource)
 slow = dg.define_asset_job("slow", [on_gpu])
 both = dg.define_asset_job("both", [shared])
-defs = dg.Definitions(assets=[on_gpu, shared], jobs=[slow, both])
+everything = dg.define_asset_job("everything", [raw_dataset, elsewhere])
+defs = dg.Definitions(
+    assets=[on_gpu, shared, hub_dataset("expresso", published.source), raw_dataset, elsewhere],
+    jobs=[slow, both, everything],
+    schedules=automation.schedules(everything, nightly="* * * * *"),
+    sensors=[automation.hub_revisions(recipe.model_copy(update={"corpora": {"expresso": published}}))],
+)

@@ -1,4 +1,6 @@
-"""What is killed comes back: a step, a run, the daemon, two runs at once. Real servers in the layout of deploy/.
+"""What runs by itself, and what is killed comes back: a step, a run, the daemon, two runs at once.
+
+Real servers in the layout of deploy/.
 
 A code server, a webserver and a daemon are processes of their own, as in deploy/compose.yaml; the instance is the
 project's dagster.yaml, looked after every two seconds instead of every two minutes.
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 import yaml
@@ -22,20 +25,27 @@ from parler_assets.speech import shards
 from parler_assets.speech.shards import Part
 from tests.server import ROOT, Server, _answers, end, free_port, until
 from tests.slow_location import SHARDS
+from tests.standin_hub import Repository, StandinHub, standin_hub
 
 LOCATION = "slow"
 
 
 @dataclass
 class Layout:
-    """The three servers; a daemon that was killed can be started again."""
+    """The three servers and a Hub; a daemon that was killed can be started again."""
 
     folder: Path
     server: Server
     daemon: subprocess.Popen
+    hub: StandinHub
 
     def start_daemon(self) -> None:
         self.daemon = start(self.folder, "dagster-daemon", "run", "-w", "workspace.yaml")
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The servers' own, to look into."""
+        return dg.DagsterInstance.from_config(str(self.folder))
 
     def made(self, name: str) -> dict[int, tuple[int, int]]:
         """Shard to the processes of the step that made it and of its run."""
@@ -51,8 +61,8 @@ class Layout:
         return self.server.launch("slow", {"ops": {"on_gpu": {"config": {"name": name}}}})
 
 
-def start(folder: Path, tool: str, *arguments: str) -> subprocess.Popen:
-    environment = {"DAGSTER_HOME": str(folder), "SLOW_FOLDER": str(folder), "PYTHONPATH": str(ROOT)}
+def start(folder: Path, tool: str, *arguments: str, **more: str) -> subprocess.Popen:
+    environment = {"DAGSTER_HOME": str(folder), "SLOW_FOLDER": str(folder), "PYTHONPATH": str(ROOT), **more}
     log = (folder / f"{tool}.log").open("a")
     command = [str(Path(sys.executable).with_name(tool)), *arguments]
     settings = {**os.environ, **environment, "OMP_NUM_THREADS": "1"}
@@ -68,17 +78,19 @@ def layout(tmp_path_factory) -> Iterator[Layout]:
     grpc = {"host": "127.0.0.1", "port": int(code), "location_name": LOCATION}
     (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"grpc_server": grpc}]}))
     module = ["-m", "tests.slow_location", "--location-name", LOCATION]
-    servers = [start(folder, "dagster", "code-server", "start", "-h", "127.0.0.1", "-p", code, *module)]
-    servers.append(start(folder, "dagster-webserver", "-h", "127.0.0.1", "-p", web, "-w", "workspace.yaml"))
-    layout = Layout(folder, Server(f"http://127.0.0.1:{web}", folder, LOCATION), servers[0])
-    layout.start_daemon()
-    try:
-        until(lambda: _answers(layout.server.url, servers[1]), 120)
-        until(lambda: is_loaded(layout.server), 120)
-        yield layout
-    finally:
-        for process in (layout.daemon, *servers):
-            end(process)
+    with standin_hub() as hub:
+        address = ["code-server", "start", "-h", "127.0.0.1", "-p", code]
+        servers = [start(folder, "dagster", *address, *module, HF_ENDPOINT=hub.url)]
+        servers.append(start(folder, "dagster-webserver", "-h", "127.0.0.1", "-p", web, "-w", "workspace.yaml"))
+        layout = Layout(folder, Server(f"http://127.0.0.1:{web}", folder, LOCATION), servers[0], hub)
+        layout.start_daemon()
+        try:
+            until(lambda: _answers(layout.server.url, servers[1]), 120)
+            until(lambda: is_loaded(layout.server), 120)
+            yield layout
+        finally:
+            for process in (layout.daemon, *servers):
+                end(process)
 
 
 def is_loaded(server: Server) -> bool:
@@ -98,6 +110,34 @@ def goes_on(layout: Layout, name: str, before: dict) -> None:
     shards.build(layout.folder / name, "f", SHARDS, lambda i: made.append(i) or Part(pa.table({"id": [str(i)]})))
     assert len(made) + len(before) - SHARDS in (0, 1)
     assert shards.read(layout.folder / name)["id"].to_pylist() == [str(index) for index in range(SHARDS)]
+
+
+def test_a_new_commit_on_the_hub_becomes_a_run_of_what_depends_on_it_by_nobodys_hand(layout: Layout):
+    """The daemon fires our sensor and our schedule; only the schedule's hour is another: every minute."""
+    raw, reported = dg.AssetKey(["expresso", "raw_dataset"]), dg.AssetKey(["expresso", "hub_dataset"])
+    first = dg.AssetMaterialization(reported, tags={"dagster/data_version": "an older commit"})
+    with layout.instance as instance:
+        instance.report_runless_asset_event(first)
+        assert layout.server.finished(layout.server.launch("everything")) == "SUCCESS"
+        sha = layout.hub.repositories.setdefault("datasets/ylacombe/expresso", Repository()).commit("newer")
+        sensor = layout.server.switch_on("Sensor", "hub_revisions")
+        until(lambda: version_of(instance, reported) == sha, 120)
+        schedule = layout.server.switch_on("Schedule", "rebuild_what_changed")
+        fired = dg.RunsFilter(tags={"dagster/schedule_name": "rebuild_what_changed"})
+        (run,) = until(lambda: instance.get_runs(fired), 120)
+        layout.server.switch_off("Schedule", schedule)
+        layout.server.switch_off("Sensor", sensor)
+        assert layout.server.finished(run.run_id) == "SUCCESS"
+        assert run.asset_selection == {raw}
+        built = instance.get_latest_materialization_event(raw)
+        assert built
+        assert built.run_id == run.run_id
+
+
+def version_of(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str | None:
+    event = instance.get_latest_materialization_event(asset)
+    found = event.asset_materialization if event else None
+    return (found.tags or {}).get("dagster/data_version") if found else None
 
 
 def test_a_killed_step_fails_its_run_and_reexecution_goes_on_where_it_was(layout: Layout):
