@@ -33,9 +33,14 @@ class Check:
             check_name=self.name,
             passed=not problems,
             severity=dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN,
-            description="\n".join(problems) or "nothing found",
-            metadata={"problems": len(problems)},
+            description="; ".join(problems) or "nothing found",  # the UI shows it as one line
+            metadata={"problems": len(problems), **_listed(problems)},
         )
+
+
+def _listed(problems: list[str]) -> dict[str, dg.MetadataValue]:
+    """Several problems one below the other."""
+    return {"each": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems))} if problems[1:] else {}
 
 
 def asset_checks(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefinition:
