@@ -41,8 +41,8 @@ from parler_assets.tts.launch import run_training
 
 SEED = 7
 CLIPS, HEARD = 8000, 3000  # clips of the corpus; those of them that the codec is trained on
-CONTINUOUS = Part("continuous", 1500, schedule="constant_with_warmup", quantized=False)
-QUANTIZED = Part("quantized", 1500)
+CONTINUOUS = Part("continuous", 900, schedule="constant_with_warmup", quantized=False)
+QUANTIZED = Part("quantized", 1200)
 DECODER = Part("decoder", 3000, decoder_only=True)
 TRAINING = Training(
     min_seconds=0.5,
