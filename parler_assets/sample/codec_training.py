@@ -21,7 +21,6 @@ from parler_assets.sample.codec_losses import LowBand, MelDistance
 from parler_assets.sample.codec_start import place_codebooks, place_transform
 from parler_assets.speech.dac import build_dac
 
-
 CONFIG = DacConfig(
     encoder_hidden_size=12,
     decoder_hidden_size=240,
