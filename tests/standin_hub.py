@@ -1,7 +1,8 @@
 """A small stand-in for the Hugging Face Hub over HTTP on loopback: repositories, commits, large files, revisions.
 
-It speaks as much of the Hub's API as `huggingface_hub` needs to create a repository, push files to it in one commit and
-ask for the commit of a branch. `HF_ENDPOINT` leads a process here; HF_HUB_DISABLE_XET=1 keeps it to plain uploads.
+It speaks as much of the Hub's API as `huggingface_hub` needs to create a repository, push files to it in one commit,
+ask for the commit of a branch, list files and download them or the part that is missing. `HF_ENDPOINT` leads a process
+here; HF_HUB_DISABLE_XET=1 keeps it to plain uploads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,6 +44,8 @@ class StandinHub:
         stored: large files by sha256, whether or not a commit names them yet.
         uploads: sha256 of every large file that was received, in order.
         fails: called with method and path; a status other than None is answered at once.
+        cuts: called with a file's name; after so many bytes the connection is closed, None: never.
+        sent: every download's file and the byte it started at.
     """
 
     def __init__(self, token: str) -> None:
@@ -50,7 +53,9 @@ class StandinHub:
         self.repositories: dict[str, Repository] = {}
         self.stored: dict[str, bytes] = {}
         self.uploads: list[str] = []
-        self.fails = lambda method, path: None
+        self.fails: Callable[[str, str], int | None] = lambda method, path: None
+        self.cuts: Callable[[str], int | None] = lambda name: None
+        self.sent: list[tuple[str, int]] = []
 
 
 @contextmanager
@@ -77,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._route("GET")
 
+    def do_HEAD(self) -> None:
+        self._route("HEAD")
+
     def do_POST(self) -> None:
         self._route("POST")
 
@@ -93,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer({"error": "Invalid credentials"}, 401)
         for wanted, pattern, answer in _ROUTES:
             found = re.fullmatch(pattern, path)
-            if wanted == method and found:
+            if method in wanted and found:
                 return answer(self, body, **found.groupdict())
         return self._answer({"error": f"no such page: {method} {path}"}, 404)
 
@@ -162,14 +170,42 @@ class _Handler(BaseHTTPRequestHandler):
         sha = repository.commit(message)
         self._answer({"commitUrl": f"{self.hub.url}/{key}/commit/{sha}", "commitOid": sha, "success": True})
 
-    def _answer(self, content: dict, status: int = 200, headers: dict | None = None) -> None:
+    def tree(self, _body: bytes, key: str) -> None:
+        files = self.hub.repositories[key].files
+        self._answer([{"type": "file", "path": n, "size": len(c), "oid": _oid(n, c)} for n, c in sorted(files.items())])
+
+    def resolve(self, _body: bytes, key: str, name: str) -> None:
+        """A file, from the byte that the request asks for on."""
+        key = key if key.startswith("datasets/") else f"models/{key}"
+        repository = self.hub.repositories.get(key, Repository())
+        content = repository.files.get(name)
+        if content is None:
+            return self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+        start = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{_oid(name, content)}"')
+        self.send_header("X-Repo-Commit", repository.commits[-1])
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if self.command == "HEAD":
+            return None
+        self.hub.sent.append((name, start))
+        cut = self.hub.cuts(name)
+        self.wfile.write(content[start:] if cut is None else content[start : start + cut])
+        self.close_connection = cut is not None
+        return None
+
+    def _answer(self, content: dict | list, status: int = 200, headers: dict | None = None) -> None:
         data = json.dumps(content).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
 
 def _oid(path: str, content: bytes) -> str:
@@ -186,6 +222,8 @@ _ROUTES = [
     ("GET", f"/api/{_KEY}", _Handler.info),
     ("GET", f"/api/{_KEY}/auth-check", _Handler.info),
     ("GET", f"/api/{_KEY}/revision/[^/]+", _Handler.info),
+    ("GET", f"/api/{_KEY}/tree/[^/]+", _Handler.tree),
+    ("GET HEAD", r"/(?P<key>(?:datasets/)?[^/]+/[^/]+)/resolve/[^/]+/(?P<name>.+)", _Handler.resolve),
     ("POST", f"/api/{_KEY}/preupload/[^/]+", _Handler.preupload),
     ("POST", r"/.*\.git/info/lfs/objects/batch", _Handler.batch),
     ("PUT", "/store/(?P<sha>[0-9a-f]{64})", _Handler.store),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def fetch_base(base: Base, folder: Path) -> BaseCheckpoint:
     checkpoint shipped with the package, is used where it lies.
 
     Raises:
-        BaseError: no such folder, or not a safetensors checkpoint in the published layout.
+        BaseError: no such folder, not a safetensors checkpoint in the published layout, or it cannot be fetched.
     """
     folder.mkdir(parents=True, exist_ok=True)
     revision = None
@@ -65,7 +67,8 @@ def pinned_revision(repo: str, revision: str, pins: Path) -> str:
     if key not in known:
         from huggingface_hub import HfApi
 
-        known[key] = HfApi().model_info(repo, revision=revision).sha
+        with _explained(f"ask the Hub for the commit of {repo} ({revision})"):
+            known[key] = HfApi().model_info(repo, revision=revision).sha
         shards.write_json(pins, known)
     return known[key]
 
@@ -73,7 +76,20 @@ def pinned_revision(repo: str, revision: str, pins: Path) -> str:
 def _download(repo: str, commit: str, folder: Path) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=_WANTED))
+    with _explained(f"fetch {repo} at {commit}"):
+        return Path(snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=_WANTED))
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn what the Hub answers, or that it does not, into what to do."""
+    try:
+        yield
+    except Exception as error:  # of the Hub, of the network or of the disk: libraries differ, the remedy does not
+        raise BaseError(
+            f"cannot {what}: {type(error).__name__}; check the connection (HF_TOKEN where access is restricted) and "
+            "materialize again, finished files are kept"
+        ) from None
 
 
 def validate_base(path: Path) -> dict:

@@ -26,11 +26,10 @@ def fetch(name: str, repo: str | None, origin: str) -> Path:
     if repo is None:
         raise AnnotatorError(f"{name} ({origin}) is missing: put it into a folder and name that folder in {FOLDER}")
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return Path(hf_hub_download(repo, name))
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
+    except Exception as error:  # of the Hub, of the network or of the disk: libraries differ, the remedy does not
         raise AnnotatorError(
             f"{name} ({origin}, {repo} on the Hub) cannot be fetched: {type(error).__name__}; connect once, or put it "
             f"into a folder and name that folder in {FOLDER}"
