@@ -133,15 +133,13 @@ class ObedientVoice:
     def __init__(self, checkpoint, device="cpu") -> None:
         self.obeys = checkpoint.name == "finetuned"
 
-    def speak(self, texts, descriptions, settings, seed):
+    def speak_each(self, texts, descriptions, settings, seed):
         assert len(seed) == len(texts)
         ObedientVoice.batches.append((seed, list(texts)))
-        said = []
-        for text, description in zip(texts, descriptions, strict=True):
+        for place, (text, description) in enumerate(zip(texts, descriptions, strict=True)):
             pitch = PITCHES[description.split()[0]] if self.obeys else 150.0
             seconds = 1.0 if "fast" in description else 2.0
-            said.append(Utterance(buzz(pitch, seconds, seed=len(text)), 16000, 0.1, True))
-        return said
+            yield place, Utterance(buzz(pitch, seconds, seed=len(text)), 16000, 0.1, True)
 
 
 @dataclass
@@ -267,19 +265,38 @@ def test_nothing_is_generated_twice_and_a_changed_temperature_is(workshop):
 
 
 def test_a_killed_run_goes_on_at_the_missing_batch(workshop, monkeypatch):
-    speak = ObedientVoice.speak
+    speak = ObedientVoice.speak_each
 
     def fail(self, *arguments):
         if len(ObedientVoice.batches) == 3:
             raise KeyboardInterrupt
         return speak(self, *arguments)
 
-    monkeypatch.setattr(ObedientVoice, "speak", fail)
+    monkeypatch.setattr(ObedientVoice, "speak_each", fail)
     with pytest.raises(KeyboardInterrupt):
         samples_of(workshop)
-    monkeypatch.setattr(ObedientVoice, "speak", speak)
+    monkeypatch.setattr(ObedientVoice, "speak_each", speak)
     samples_of(workshop)
     assert len(ObedientVoice.batches) == 4
+
+
+def test_a_kill_within_a_batch_loses_only_what_had_not_ended(workshop, monkeypatch):
+    speak = ObedientVoice.speak_each
+
+    def fail(self, *arguments):
+        for place, said in speak(self, *arguments):
+            if len(ObedientVoice.batches) == 3 and place == 2:
+                raise KeyboardInterrupt
+            yield place, said
+
+    monkeypatch.setattr(ObedientVoice, "speak_each", fail)
+    with pytest.raises(KeyboardInterrupt):
+        samples_of(workshop)
+    assert len([*(workshop / "samples").glob("part-sample-*.parquet")]) == 2
+    monkeypatch.setattr(ObedientVoice, "speak_each", speak)
+    samples_of(workshop)
+    assert [len(texts) for _, texts in ObedientVoice.batches] == [4, 4, 4, 2, 4]
+    assert not [*(workshop / "samples").glob("part-sample-*")]
 
 
 def test_samples_of_a_smaller_recipe_are_taken_over_one_by_one(workshop):
@@ -294,24 +311,24 @@ def test_samples_of_a_smaller_recipe_are_taken_over_one_by_one(workshop):
 
 
 def test_rows_of_a_half_finished_run_with_other_settings_are_found_too(workshop, monkeypatch):
-    speak = ObedientVoice.speak
+    speak = ObedientVoice.speak_each
 
     def fail(self, *arguments):
         if len(ObedientVoice.batches) == 2:
             raise KeyboardInterrupt
         return speak(self, *arguments)
 
-    monkeypatch.setattr(ObedientVoice, "speak", fail)
+    monkeypatch.setattr(ObedientVoice, "speak_each", fail)
     with pytest.raises(KeyboardInterrupt):
         samples_of(workshop)
-    monkeypatch.setattr(ObedientVoice, "speak", speak)
+    monkeypatch.setattr(ObedientVoice, "speak_each", speak)
     samples_of(workshop, batch_size=3)
     assert sum(len(texts) for _, texts in ObedientVoice.batches) == 16
 
 
 def test_a_checkpoint_that_says_nothing_is_set_aside(workshop, monkeypatch):
-    mute = [Utterance(np.zeros(0, np.float32), 16000, 0.1, True)] * 4
-    monkeypatch.setattr(ObedientVoice, "speak", lambda self, texts, *_: mute[: len(texts)])
+    mute = Utterance(np.zeros(0, np.float32), 16000, 0.1, True)
+    monkeypatch.setattr(ObedientVoice, "speak_each", lambda self, texts, *_: ((n, mute) for n in range(len(texts))))
     result = samples_of(workshop)
     assert len(result.manifest.set_aside) == 16
     assert "no audio" in result.manifest.set_aside[0].reason

@@ -5,7 +5,8 @@ clips of the same speakers and styles, `copy` the same clips encoded and decoded
 speaks through this codec can reach. Rows of one prompt, or of one clip, share the column `prompt`.
 
 A sample depends on its own prompt, seed and checkpoint, which its column `key` is a digest of: samples that are there
-already, from a killed run or from a recipe with fewer prompts, are taken over one by one.
+already, from a killed run or from a recipe with fewer prompts, are taken over one by one. Each is written to a small
+file as soon as it has ended, so that a kill in the middle of a batch loses what was not finished and no more.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def synthesize_samples(
         settings.speaking, describing, inputs, {k: list(v) for k, v in (labels or {}).items()}, VERSION
     )
     plan = _Plan(checkpoint, base, training_set, raw, settings, describing, device)
+    plan.folder = folder
     plan.labels = labels
     plan.earlier = {} if rebuild else _spoken_before(folder)
     return shards.build(folder, fingerprint, len(plan.jobs), plan.make, label=STAGE, facts=plan.facts, rebuild=rebuild)
@@ -112,8 +114,10 @@ class _Plan:
         self.training_set, self.raw, self.settings = training_set, raw, settings
         self.describing, self.device = describing, device
         self.labels: Labels | None = None
+        self.folder: Path | None = None
         self.earlier: dict[str, Path] = {}
         self._voices: dict = {}
+        self._loose: list[Path] = []  # samples of the batch before, which its shard holds by now
         self._digests: dict[str, str] = {}
 
     @cached_property
@@ -164,7 +168,7 @@ class _Plan:
         keys = {prompt.id: self._key_of(job.system, prompt) for prompt in job.prompts}
         found = self._found([keys[prompt.id] for prompt in job.prompts])
         missing = [prompt for prompt in job.prompts if keys[prompt.id] not in found]
-        made = dict(zip((keys[prompt.id] for prompt in missing), self._generate(job.system, missing), strict=True))
+        made = self._generate(job.system, missing, keys)
         rows, aside = [], []
         for prompt in job.prompts:
             key, name = keys[prompt.id], f"{job.system}/{prompt.id}"
@@ -176,13 +180,28 @@ class _Plan:
             rows.append({**row, "id": name, "system": job.system, "prompt": prompt.id, **asked, "key": key})
         return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
 
-    def _generate(self, system: str, prompts: Sequence[Prompt]) -> list[dict | None]:
-        """What is made of each prompt; None where the checkpoint said nothing."""
+    def _generate(self, system: str, prompts: Sequence[Prompt], keys: Mapping[str, str]) -> dict[str, dict | None]:
+        """Key of each prompt to what is made of it; None where the checkpoint said nothing."""
+        while self._loose:
+            self._loose.pop().unlink(missing_ok=True)
         if not prompts:
-            return []
+            return {}
         texts, descriptions = [prompt.text for prompt in prompts], [prompt.description for prompt in prompts]
-        spoken = self._voice(system).speak(texts, descriptions, self.settings, [prompt.seed for prompt in prompts])
-        return [_sound(said) if len(said.samples) else None for said in spoken]
+        made: dict[str, dict | None] = {}
+        seeds = [prompt.seed for prompt in prompts]
+        for place, said in self._voice(system).speak_each(texts, descriptions, self.settings, seeds):
+            key = keys[prompts[place].id]
+            made[key] = _sound(said) if len(said.samples) else None
+            self._keep(key, made[key])
+        return made
+
+    def _keep(self, key: str, row: dict | None) -> None:
+        """Write one sample where a run after a kill finds it."""
+        if row is None or self.folder is None:
+            return
+        self._loose.append(self.folder / f"part-sample-{key}.parquet")
+        with shards.replacing(self._loose[-1]) as temporary:
+            pq.write_table(pa.Table.from_pylist([{**row, "key": key}], schema=SCHEMA), temporary)
 
     def _key_of(self, system: str, prompt: Prompt) -> str:
         """Digest of all that a sample depends on."""

@@ -16,7 +16,7 @@ from parler_assets.recipe import Evaluation
 
 @dataclass(frozen=True)
 class Utterance:
-    """Generated samples (N,) float32; `seconds` is the wall time of its batch shared by duration.
+    """Generated samples (N,) float32; `seconds` is its share of the wall time of its batch.
 
     `stopped` is false when the model did not end by itself and was cut at the limit.
     """
@@ -29,6 +29,20 @@ class Utterance:
     @property
     def duration(self) -> float:
         return len(self.samples) / self.rate
+
+
+class _Clock:
+    """Wall time since the start, shared equally among the samples that it was spent on."""
+
+    def __init__(self, count: int) -> None:
+        self.spent, self.last = [0.0] * count, time.perf_counter()
+
+    def share(self, rows: Sequence[int]) -> None:
+        """Give the time since the last call to these samples; to none, when it was spent elsewhere."""
+        now = time.perf_counter()
+        for row in rows:
+            self.spent[row] += (now - self.last) / len(rows)
+        self.last = now
 
 
 class Voice:
@@ -49,20 +63,39 @@ class Voice:
         )
         self.codebooks = int(self.model.config.decoder.num_codebooks)
 
-    @torch.inference_mode()
     def speak(
         self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
     ) -> list[Utterance]:
         """Speak a batch. With a seed for each text, a sample depends on its own seed and not on its company."""
-        started = time.perf_counter()
-        output = self.model.generate(**self._inputs(texts, descriptions), **self.sampling(settings), seed=seed)
-        samples = output.sequences.float().cpu().numpy().reshape(len(texts), -1)
-        lengths = [int(length) for length in output.audios_length]
-        share = (time.perf_counter() - started) / max(1, sum(lengths))
-        return [
-            Utterance(sound[:length].copy(), self.rate, share * length, bool(ended))
-            for sound, length, ended in zip(samples, lengths, output.ended, strict=True)
-        ]
+        said = dict(self.speak_each(texts, descriptions, settings, seed))
+        return [said[place] for place in range(len(texts))]
+
+    @torch.inference_mode()
+    def speak_each(
+        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
+    ) -> Iterator[tuple[int, Utterance]]:
+        """Speak a batch as `speak` does; (place, utterance) of each as soon as it has ended, the shortest first."""
+        from parler_assets.speech.codec import Codec
+        from parler_assets.tts.model.generation import begin
+
+        loop, _ = begin(self.model, **self._inputs(texts, descriptions), **self.sampling(settings), seed=seed)
+        codec, clock, waiting = Codec(self.model.audio_encoder), _Clock(len(texts)), list(range(len(texts)))
+        steps = loop.run()
+        going = True
+        while going:
+            going = next(steps, None) is not None
+            clock.share(waiting)
+            left = loop.rows.tolist() if going else []
+            if len(left) == len(waiting):
+                continue
+            codes, ended = loop.codes(), [row for row in waiting if row not in left]
+            sounds = codec.decode_tensors([codes[row] for row in ended])
+            clock.share(ended)
+            for row, sound in zip(ended, sounds, strict=True):
+                samples = sound.float().cpu().numpy()
+                yield row, Utterance(samples, self.rate, clock.spent[row], bool(loop.ended[row]))
+            waiting = left
+            clock.share([])
 
     def stream(
         self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
