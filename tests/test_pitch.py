@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from parler_assets.speech.annotators import fcnf0, penn
+from parler_assets.speech.annotators import fcnf0, fcnf0_cpu, penn, spectral
 from parler_assets.speech.annotators.penn import Penn, interpolated, viterbi_path
 from parler_assets.speech.annotators.pitch import AnnotatorError, Praat, summary
 from parler_assets.speech.audio import Clip
@@ -64,28 +64,29 @@ def test_small_batches_give_the_same(weights, monkeypatch):
     assert [pitch.mean for pitch in cut] == pytest.approx([pitch.mean for pitch in whole], rel=1e-5)
 
 
-def test_spectral_convolution_is_the_direct_one():
-    layer = fcnf0.Convolution(8, 4)
-    signal = torch.randn(3, 8, 97, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            layer(signal), torch.nn.functional.conv1d(signal, layer.weight, layer.bias), atol=1e-5, rtol=1e-5
-        )
+@torch.inference_mode()
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize(("length", "size"), [(97, 100), (130, 256)])
+def test_spectral_convolution_is_the_direct_one(monkeypatch, onednn, length, size):
+    """With few and many samples to transform back, and in a torch that was built without oneDNN."""
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: onednn)
+    generator = torch.Generator().manual_seed(0)
+    signal, kernels = (torch.randn(*shape, generator=generator) for shape in ((3, 8, length), (4, 8, 32)))
+    found = spectral.SpectralKernels(kernels, size)(signal)
+    torch.testing.assert_close(found, torch.nn.functional.conv1d(signal, kernels), atol=1e-4, rtol=1e-5)
 
 
 @torch.inference_mode()
-def test_a_norm_folded_into_the_convolution_after_it_changes_nothing(tracker):
-    """With norms that are not the identity, for frames at even distances and others, against the layers in turn."""
+def test_logits_on_a_cpu_are_those_of_the_layers_in_turn(tracker):
+    """With norms that are not the identity, for frames at even distances and others."""
     generator = torch.Generator().manual_seed(1)
-    for name, value in tracker.network.named_parameters():
-        if ".3." in f".{name}" and value.ndim == 2:
+    network = fill(fcnf0.Fcnf0(), 7)
+    for value in network.parameters():
+        if value.ndim == 2:
             value.add_(0.3 * torch.randn(value.shape, generator=generator))
-    signal = torch.from_numpy(sound(1.0, 8000))
-    for starts in (torch.arange(0, 4000, 80), torch.tensor([0, 80, 160, 2000, 2002]), torch.tensor([320])):
-        folded = tracker.network.logits(signal, starts)
-        with torch.inference_mode(False), torch.enable_grad():
-            plain = tracker.network.logits(signal.clone(), starts.clone())
-        torch.testing.assert_close(folded, plain, atol=2e-5, rtol=1e-4)
+    signal, ready = torch.from_numpy(sound(1.0, 8000)), fcnf0_cpu.OnCpu(network)
+    for starts in (torch.arange(0, 5600, 80), torch.tensor([0, 80, 160, 2000, 2002]), torch.tensor([320])):
+        torch.testing.assert_close(ready.logits(signal, starts), network.logits(signal, starts), atol=2e-5, rtol=1e-4)
 
 
 def test_fast_mode_looks_at_every_fourth_frame(weights, monkeypatch):

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from parler_assets.speech.annotators import fcnf0, sinc, weights
+from parler_assets.speech.annotators.fcnf0_cpu import OnCpu
 from parler_assets.speech.annotators.pitch import Pitch
 from parler_assets.speech.audio import Clip
 
@@ -28,7 +29,7 @@ VOICED_ABOVE = 0.065
 FAST = 4  # the fast mode takes one of so many frames
 AROUND = 9  # bins to either side of the chosen one
 STEEPEST = 32 * HOP / RATE * 1200 / CENTS + 1  # bins a frame: penn 1.0 allows 32 octaves a second
-FRAMES = {"cpu": 64, "cuda": 8192}  # of one forward pass: on a CPU as many as stay in its cache
+FRAMES = {"cpu": 128, "cuda": 8192}  # of one forward pass
 
 
 class Penn:
@@ -39,6 +40,7 @@ class Penn:
     ) -> None:
         path = weights.fetch("fcnf0++.pt", "maxrmorrison/fcnf0-plus-plus", "the weights of penn")
         self.network, self.device = fcnf0.load(path, device), torch.device(device)
+        self.logits_of = OnCpu(self.network).logits if self.device.type == "cpu" else self.network.logits
         self.batch_seconds, self.viterbi, self.hop = batch_seconds, viterbi, HOP * (FAST if fast else 1)
 
     def __call__(self, clips: Sequence[Clip]) -> list[Pitch]:
@@ -62,7 +64,7 @@ class Penn:
         signal = signal.to(self.device)
         for part in starts.split(FRAMES[self.device.type]):
             with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-                logits = self.network.logits(signal, part)
+                logits = self.logits_of(signal, part)
             logits = logits.float()
             logits[:, HIGHEST_BIN:] = -torch.inf
             yield logits
