@@ -79,6 +79,19 @@ def test_a_connection_that_always_breaks_leaves_nothing_half_and_the_next_run_go
     assert {name for name, _ in again} == {SECOND}, "the first file was not fetched twice"
 
 
+def test_without_a_network_what_was_fetched_is_used_and_what_was_not_is_named(tmp_path, hub: StandinHub, monkeypatch):
+    build(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    assert build(tmp_path).reused
+    build_raw_dataset(CORPUS, tmp_path / "raw", ShardSettings(rows=9), tmp_path / "cache")
+    assert whole(tmp_path)
+    other = CORPUS.model_copy(update={"source": CORPUS.source.model_copy(update={"repo": "someone/else"})})
+    with pytest.raises(
+        SourceError, match=r"someone/else.*never fetched to this machine: connect once, or fill HF_HOME"
+    ):
+        build_raw_dataset(other, tmp_path / "other", ShardSettings(rows=8), tmp_path / "cache")
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_hub_that_refuses_a_file_is_named_with_it_and_asked_again_later(tmp_path, hub: StandinHub, status: int):
     hub.fails = lambda method, path: status if path.endswith(SECOND) else None

@@ -25,7 +25,7 @@ def ask_commit(repo: str, revision: str) -> str:
         ConnectionError: the Hub cannot be reached, or HF_HUB_OFFLINE is set.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         return HfApi().dataset_info(repo, revision=revision).sha or revision
@@ -34,7 +34,7 @@ def ask_commit(repo: str, revision: str) -> str:
             f"no data set {repo} with revision {revision} that this account may read: check repo and revision in the "
             f"recipe; a gated or private set needs HF_TOKEN ({type(error).__name__})"
         ) from None
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
+    except Exception as error:  # the Hub's own, and those of the HTTP library below it, which are no OSError
         raise ConnectionError(f"cannot ask the Hub for the commit of {repo}: {type(error).__name__}") from None
 
 
@@ -181,11 +181,10 @@ class RepoFiles:
 def _list_files(repo: str, commit: str) -> list[str]:
     """Names of a repository's files: as the Hub lists them, or those already on this machine."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return HfApi().list_repo_files(repo, repo_type="dataset", revision=commit)
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
+    except Exception as error:
         folder = _snapshot(repo, commit)
         if folder is None:
             raise SourceError(

@@ -30,13 +30,12 @@ class Push:
     def send(self, repo: str, kind: str, files: Mapping[str, Path], message: str) -> str:
         """Make `repo` hold `files` (path there to file here) and return the commit. What is there is not sent again."""
         from huggingface_hub import CommitOperationAdd
-        from huggingface_hub.errors import HfHubHTTPError
 
         operations = [CommitOperationAdd(there, str(here)) for there, here in files.items()]
         try:
             self.api.create_repo(repo, repo_type=kind, private=self.private, exist_ok=True)
             commit = self.api.create_commit(repo, operations, commit_message=message, repo_type=kind)
-        except (HfHubHTTPError, RuntimeError, OSError) as error:
+        except Exception as error:  # the Hub's own, and those of the HTTP library below it, which are no OSError
             raise HubError(_explained(repo, error)) from None
         return commit.oid
 
@@ -50,4 +49,5 @@ def _explained(repo: str, error: Exception) -> str:
         429: "too many requests: wait some minutes and materialize again",
     }
     reason = remedies.get(status or 0, "what has arrived is kept: materialize again and the rest is sent")
-    return f"{repo}: not published{f' (HTTP {status})' if status else ''}; {reason}. {str(error).splitlines()[0]}"
+    said = (str(error) or type(error).__name__).splitlines()[0]
+    return f"{repo}: not published{f' (HTTP {status})' if status else ''}; {reason}. {said}"

@@ -103,11 +103,10 @@ def pinned(settings: Describing, cache: Path) -> str | None:
 
 def _ask_commit(model: str, revision: str) -> str:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return str(HfApi().model_info(model, revision=revision).sha)
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
+    except Exception as error:  # the Hub's own, and those of the HTTP library below it, which are no OSError
         raise DescriptionError(
             f"cannot ask the Hub for the commit of {model}@{revision} ({type(error).__name__}): check the connection "
             "and describing.model (a gated model needs HF_TOKEN), or give its commit or a folder"
