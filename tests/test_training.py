@@ -104,23 +104,26 @@ def test_an_update_is_the_same_however_it_is_cut(still, cut):
 
 @pytest.mark.parametrize("kind", ["still", "place"])
 def test_padding_changes_neither_loss_nor_gradient(kind, request):
-    """One padded batch against clips one by one, with a table of positions and with rotary ones."""
+    """One batch, padded and packed, against clips one by one, with a table of positions and with rotary ones."""
     place = request.getfixturevalue(kind)
     trainer = assemble(place.job("padded", settings(batch_size=8)))
     network, read = trainer.network.eval(), trainer.updates.reader
     rows = tuple(trainer.updates[0]["rows"])
+    cuts = {"padded": [rows], "packed": [rows], "one by one": [(row,) for row in rows]}
     found = {}
-    for cut, batches in {"whole": [rows], "one by one": [(row,) for row in rows]}.items():
+    for cut, batches in cuts.items():
+        trainer.packed = cut == "packed"
         network.zero_grad()
         summed = torch.stack([trainer.losses(network, read(batch)) for batch in batches]).sum(0)
         summed.sum().backward()
         found[cut] = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
         found[cut]["loss"] = summed.detach()
     assert not bool(read(rows)["prompt_attention_mask"].all())
-    assert found["whole"].keys() == found["one by one"].keys()
-    for name, expected in found["one by one"].items():
-        scale = float(expected.abs().max())
-        torch.testing.assert_close(found["whole"][name], expected, rtol=1e-4, atol=2e-5 * scale, msg=name)
+    for cut in ("padded", "packed"):
+        assert found[cut].keys() == found["one by one"].keys()
+        for name, expected in found["one by one"].items():
+            scale = float(expected.abs().max())
+            torch.testing.assert_close(found[cut][name], expected, rtol=1e-4, atol=2e-5 * scale, msg=f"{cut} {name}")
 
 
 def test_the_logged_loss_is_the_mean_over_real_targets(still):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import GenerationConfig, PreTrainedModel, T5EncoderModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
@@ -20,6 +21,7 @@ from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.decoder import CodesDecoder
 from parler_assets.tts.model.generation import generate, stream
 from parler_assets.tts.model.loss import codebook_loss
+from parler_assets.tts.model.packing import Packing
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
 from parler_assets.tts.model.reading import Reading, padded_left
 
@@ -164,14 +166,16 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             mask = torch.cat([mask.bool() for mask in masks], dim=1)
         return Reading(torch.cat([states, prompt], dim=1), mask, states.shape[1])
 
-    def hidden(self, reading: Reading, ids: Tensor) -> Tensor:
-        """The decoder's last states (B, P + L, d) over the prompt and columns of ids (B, L, K)."""
+    def hidden(self, reading: Reading, ids: Tensor, packing: Packing | None = None) -> Tensor:
+        """The decoder's last states (B, P + L, d) over the prompt and columns of ids (B, L, K); (1, N, d) if packed."""
         decoder = self.decoder.model.decoder
         x = decoder.embed(ids)
         if reading.prompt is not None:
             x = torch.cat([reading.prompt.to(x.dtype), x], dim=1)
         if not self.config.decoder.rope_embeddings:
             self._fits(x.shape[1])
+        if packing:
+            return decoder.packed(packing.clips.pack(x), packing.states.pack(reading.states), packing)
         return decoder(x, reading.states, reading.state_mask, reading.padding, reading.count_padding)
 
     def _fits(self, columns: int) -> None:
@@ -194,6 +198,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         loss_reduction: str = "mean",
         output_logits: bool = True,
         count_padding: bool = True,
+        packed: bool = False,
         **given: Any,
     ) -> ParlerTTSOutput:
         """Predict every column from the columns before it.
@@ -209,6 +214,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             output_logits: False computes logits at the targets only and returns none: for training.
             count_padding: positions of a padded prompt start with its padding, as the original counts them. False
                 starts at its first token: a clip then gives what it gives alone, whatever it is padded with.
+            packed: compute no padding (`packing.py`). Needs labels, and no logits can be returned.
 
         The loss counts T codes and one end per codebook, as the original does. Its training script then divided by
         the padded size; divide a "sum" by `targets` instead.
@@ -232,8 +238,13 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             ids = self.config.decoder.pattern.inputs(labels)
         else:
             raise ValueError("forward needs labels or decoder_input_ids")
-        hidden = self.hidden(reading, ids)
         output = ParlerTTSOutput(encoder_last_hidden_state=reading.states)
+        if packed:
+            if labels is None or output_logits:
+                raise ValueError("packed=True needs labels and output_logits=False")
+            self._learn_packed(output, reading, ids, labels, loss_reduction)
+            return output
+        hidden = self.hidden(reading, ids)
         if labels is not None:
             self._learn(output, hidden, labels, loss_reduction, output_logits)
         elif output_logits:
@@ -253,17 +264,30 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
 
     def _learn(self, output: ParlerTTSOutput, hidden: Tensor, labels: Tensor, reduction: str, keep: bool) -> None:
         """Fill in the loss, from logits everywhere or only where there is something to learn."""
-        decoder, L = self.config.decoder, labels.shape[1]
-        targets = decoder.pattern.counted(labels)
+        L, targets = labels.shape[1], self.config.decoder.pattern.counted(labels)
         if keep:
             logits = self.decoder.logits(hidden)
             output.logits = _rows(logits)
             logits = logits[:, -L:]
         else:
-            learnt = (targets != -100).any(-1)
-            targets = targets[learnt]
-            logits = self.decoder.logits(hidden[:, -L:][learnt])
-        loss = codebook_loss(logits, targets, reduction, decoder.codebook_weights)
+            logits, targets = self._learnt(hidden[:, -L:], targets)
+        self._fill(output, logits, targets, reduction)
+
+    def _learn_packed(
+        self, output: ParlerTTSOutput, reading: Reading, ids: Tensor, labels: Tensor, reduction: str
+    ) -> None:
+        packing = Packing.of(reading, labels[..., 0] != -100)
+        targets = pad(self.config.decoder.pattern.counted(labels), (0, 0, reading.columns, 0), value=-100)
+        hidden = self.hidden(reading, ids, packing)
+        self._fill(output, *self._learnt(hidden, packing.clips.pack(targets)), reduction)
+
+    def _learnt(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, K, V) and targets (n, K) of only the n places where a codebook has something to learn."""
+        learnt = (targets != -100).any(-1)
+        return self.decoder.logits(hidden[learnt]), targets[learnt]
+
+    def _fill(self, output: ParlerTTSOutput, logits: Tensor, targets: Tensor, reduction: str) -> None:
+        loss = codebook_loss(logits, targets, reduction, self.config.decoder.codebook_weights)
         output.loss, output.targets = loss.total, loss.counts
         output.per_codebook_losses = list(loss.per_codebook)
 

@@ -15,7 +15,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from parler_assets.tts.model.attention import attend, heads
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
+from parler_assets.tts.model.packing import Packing
 from parler_assets.tts.model.positions import Rotation, SinusoidalPositions, rotate, rotation
+from parler_assets.tts.model.product import multiply, through
+
+# What a cross-attention sees: everything, where a mask is True, or every clip of a packed batch its own description.
+Seen = Tensor | Packing | None
 
 
 class Attention(nn.Module):
@@ -31,17 +36,20 @@ class Attention(nn.Module):
         self.size, self.key_value_heads, self.dropout = size, key_value_heads, config.attention_dropout
 
     def forward(
-        self, x: Tensor, states: Tensor, turn: Rotation | None, mask: Tensor | None = None, causal: bool = False
+        self, x: Tensor, states: Tensor, turn: Rotation | None, seen: Seen = None, causal: bool = False
     ) -> Tensor:
-        """Attend from x (B, n, d) to states (B, m, d), where `mask` (B, 1, 1, m) is True.
+        """Attend from x (B, n, d) to states (B, m, d), where a mask `seen` (B, 1, 1, m) is True, or as packed.
 
         `turn` rotates the queries, and the keys too if `causal`: where x attends to itself.
         """
-        queries, keys = heads(self.q_proj(x), self.size), heads(self.k_proj(states), self.size)
+        queries = heads(through(self.q_proj, x), self.size)
+        keys, values = (heads(through(layer, states), self.size) for layer in (self.k_proj, self.v_proj))
         if turn is not None:
             queries, keys = rotate(queries, turn), rotate(keys, turn) if causal else keys
         drop = self.dropout if self.training else 0.0
-        return self.out_proj(attend(queries, keys, heads(self.v_proj(states), self.size), mask, causal, drop))
+        if isinstance(seen, Packing):
+            return through(self.out_proj, seen.attend(queries, keys, values, causal, drop))
+        return through(self.out_proj, attend(queries, keys, values, None if causal else seen, causal, drop))
 
 
 class DecoderLayer(GradientCheckpointingLayer):
@@ -64,13 +72,14 @@ class DecoderLayer(GradientCheckpointingLayer):
         self.act = ACT2FN[config.activation_function]
         self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
 
-    def forward(self, x: Tensor, states: Tensor, turn: Rotation | None, state_mask: Tensor | None) -> Tensor:
-        """x (B, n, d) after this layer; states (B, S, d) are seen where `state_mask` (B, 1, 1, S) is True."""
+    def forward(self, x: Tensor, states: Tensor, turn: Rotation | None, seen: Seen) -> Tensor:
+        """x (B, n, d) after this layer; states (B, S, d) are seen where a mask (B, 1, 1, S) is True, or as packed."""
         inner = self.self_attn_layer_norm(x)
-        x = x + self._drop(self.self_attn(inner, inner, turn, causal=True))
-        x = x + self._drop(self.encoder_attn(self.encoder_attn_layer_norm(x), states, turn, state_mask))
-        inner = dropout(self.act(self.fc1(self.final_layer_norm(x))), self.activation_dropout, self.training)
-        return x + self._drop(self.fc2(inner))
+        x = x + self._drop(self.self_attn(inner, inner, turn, seen, causal=True))
+        x = x + self._drop(self.encoder_attn(self.encoder_attn_layer_norm(x), states, turn, seen))
+        inner = self.act(through(self.fc1, self.final_layer_norm(x)))
+        inner = dropout(inner, self.activation_dropout, self.training)
+        return x + self._drop(through(self.fc2, inner))
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -111,15 +120,19 @@ class Decoder(nn.Module):
         """
         places = torch.arange(x.shape[1], device=x.device)
         if padding is None:
-            return self._layers(x, places, states, state_mask)
+            return self._layers(x, places, states, seen_states(state_mask))
         # Padding moves behind the samples, where a causal pass never sees it: no mask, and the fast kernels apply.
         order = (places + padding[:, None]) % x.shape[1]
         x = x.gather(1, order[..., None].expand_as(x))
-        x = self._layers(x, order if count_padding else places, states, state_mask)
+        x = self._layers(x, order if count_padding else places, states, seen_states(state_mask))
         return x.gather(1, order.argsort(1)[..., None].expand_as(x))
 
-    def _layers(self, x: Tensor, positions: Tensor, states: Tensor, state_mask: Tensor | None) -> Tensor:
-        config, seen, turn = self.config, seen_states(state_mask), None
+    def packed(self, x: Tensor, states: Tensor, packing: Packing) -> Tensor:
+        """States (1, N, d) of embedded places (1, N, d) that read description states (1, M, d)."""
+        return self._layers(x, packing.positions, states, packing)
+
+    def _layers(self, x: Tensor, positions: Tensor, states: Tensor, seen: Seen) -> Tensor:
+        config, turn = self.config, None
         if config.rope_embeddings:
             turn = rotation(positions, config.head_size, config.rope_theta, x.dtype)
         else:
@@ -169,5 +182,5 @@ class CodesDecoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., K, V) of hidden (..., d), in one matrix product."""
-        flat = nn.functional.linear(hidden, self.head_weights())
+        flat = multiply(hidden, self.head_weights())
         return flat.unflatten(-1, (self.config.num_codebooks, self.config.vocab_size))

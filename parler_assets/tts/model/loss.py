@@ -24,16 +24,15 @@ class CodebookLoss:
 def codebook_loss(
     logits: Tensor, targets: Tensor, reduction: str = "mean", weights: Sequence[float] | None = None
 ) -> CodebookLoss:
-    """Loss of logits (..., K, V) against targets (..., K), computed in float32.
+    """Loss of logits (..., K, V) against targets (..., K), computed in float32 or, of float64, in that.
 
     Per codebook the mean or the sum over its targets; the total is their mean over codebooks, weighted if asked for.
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"loss_reduction is {reduction!r}: it must be 'mean' or 'sum'")
     K = targets.shape[-1]
-    each = cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORED, reduction="none").view(
-        -1, K
-    )
+    wide = logits.flatten(0, -2).to(torch.promote_types(logits.dtype, torch.float32))
+    each = cross_entropy(wide, targets.flatten(), ignore_index=IGNORED, reduction="none").view(-1, K)
     counts = (targets != IGNORED).view(-1, K).sum(0)
     per_codebook = each.sum(0)
     if reduction == "mean":

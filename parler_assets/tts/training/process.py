@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from transformers import TrainingArguments
 
+from parler_assets.recipe import Training
 from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest, validate_base
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.collate import Collator
 from parler_assets.tts.data.plan import Lengths, Plan, padded_positions
+from parler_assets.tts.model.packing import packs
 from parler_assets.tts.training import memory, metrics
 from parler_assets.tts.training.batches import Reader, Updates, lengths_of
 from parler_assets.tts.training.fitness import refuse_unfit
@@ -77,7 +79,9 @@ def assemble(job: Job) -> FineTuner:
     updates = Updates(plan, reader, decoder, args.process_index)
     evaluated = settings.model_copy(update={"batch_size": settings.eval_batch_size or settings.batch_size})
     held_out = HeldOut(held_out_split, held_out_sizes, evaluated, limit, pass_cost)
-    return FineTuner(job, model, args, updates, held_out, held_out_reader, _peak(args))
+    return FineTuner(
+        job, model, args, updates, held_out, held_out_reader, _peak(args), _packed(decoder, args, settings)
+    )
 
 
 def _refuse_too_long(split: Split, lengths: Lengths, limit: int | None) -> None:
@@ -112,6 +116,11 @@ def _check_memory(job: Job, model: Any, decoder, plan: Plan, args: TrainingArgum
     largest = max(padded_positions(plan.lengths, list(batch)) * len(batch) for batch in batches)
     needed = memory.estimate(model, decoder, job.settings, largest)
     memory.refuse_if_too_large(needed, memory.available(str(args.device)), job.settings, largest)
+
+
+def _packed(decoder, args: TrainingArguments, settings: Training) -> bool:
+    precision = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
+    return packs(args.device, precision, decoder.head_size, decoder.attention_dropout)
 
 
 def _peak(args: TrainingArguments) -> float | None:

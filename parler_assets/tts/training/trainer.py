@@ -78,11 +78,13 @@ class FineTuner(Trainer):
         held_out: HeldOut,
         held_out_reader: Reader,
         peak: float | None = None,
+        packed: bool = True,
     ) -> None:
         super().__init__(model, args, train_dataset=updates, eval_dataset=held_out.batches, callbacks=[Moments()])
         self.network, self.job, self.settings, self.updates = model, job, job.settings, updates
         self.held_out, self.held_out_reader = held_out, held_out_reader
         self.meter = Meter(peak)
+        self.packed = packed
         self.weights = codebook_weights(job.settings, updates.plan.lengths.codebooks).to(args.device)
         self.reference = Reference(updates, job.settings) if job.settings.like_reference else None
         self._codebooks = torch.zeros_like(self.weights)
@@ -141,7 +143,13 @@ class FineTuner(Trainer):
             batch["description_states"] = self._states[batch.pop("state_rows")]
         half = self.settings.precision == "bfloat16"
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
-            output = model(**batch, loss_reduction=reduction, output_logits=False, count_padding=count_padding)
+            output = model(
+                **batch,
+                loss_reduction=reduction,
+                output_logits=False,
+                count_padding=count_padding,
+                packed=self.packed,
+            )
         return torch.stack(output.per_codebook_losses)
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
