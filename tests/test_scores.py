@@ -14,15 +14,17 @@ from scipy import stats
 from parler_assets.recipe import Annotation, Evaluation, Thresholds
 from parler_assets.speech.audio import Clip
 from parler_assets.tts.prompts import RATES
-from parler_assets.tts.score import adherence, card, drift, emphasis, judges, spread
+from parler_assets.tts.score import adherence, card, drift, emphasis, judges, measure, spread
 from parler_assets.tts.score.compare import CompareError, compare_scorecards
+from parler_assets.tts.score.crossed import heard_by_held_out, held_out_score
 from parler_assets.tts.score.features import features, mel_filters
 from parler_assets.tts.score.numbers import Missing, Score, bootstrap, correlation, linear, mean, proportion, ranks
 from parler_assets.tts.score.probe import Probe
 from parler_assets.tts.score.recogniser import Recogniser, RecogniserError, errors_of, grammar_of, slots
 from parler_assets.tts.score.sanity import is_silent, length_is_plausible, sanity_scores
-from parler_assets.tts.score.table import check_thresholds, flat, markdown, worse_than_base, write_lines
+from parler_assets.tts.score.table import check_thresholds, flat, learning_of, markdown, worse_than_base, write_lines
 from parler_assets.tts.score.voices import Speakers
+from tests.evaluation_samples import sample_rows, write_samples
 
 KNOWN = Speakers({"Jerry": "male", "Talia": "female"}, {"Jerry": 110.0, "Talia": 220.0}, None)
 
@@ -424,6 +426,50 @@ def test_two_scorecards_are_compared_prompt_by_prompt(tmp_path):
     assert "word errors | -2.000 | [-2.000, -2.000] | 12 | better" in found.markdown()
     with pytest.raises(CompareError, match=r"missing; materialize"):
         compare_scorecards(tmp_path / "new", tmp_path / "nowhere")
+
+
+def test_a_probe_of_held_out_clips_stands_beside_one_of_training_clips():
+    generator = np.random.default_rng(0)
+    places = {"Jerry": 0.0, "Talia": 4.0}
+
+    def heard(source: str, trained: tuple) -> list[dict]:
+        rows = [
+            sample(f"c{n}-{name}", system, speaker=name, kind="clip", features=generator.normal(place, 0.5, 3).tolist())
+            for system in ("real", "copy")
+            for name, place in places.items()
+            for n in range(12)
+        ]
+        rows += [sample(f"p{n}", "finetuned", speaker="Talia", features=[0.0, 0.0, 0.0]) for n in range(4)]
+        probe = Probe("speaker", *trained, source)
+        return heard_by_held_out(rows, {"speaker": probe})
+
+    trained = (generator.normal(0, 1, (20, 3)), ["Jerry", "Talia"] * 10)
+    rows = heard("training clips: fewer than 8 of a cell are held out", trained)
+    for system, value in (("real", 1.0), ("copy", 1.0), ("finetuned", 0.0)):
+        [score] = held_out_score(system, "speaker", [row for row in rows if row["system"] == system])
+        assert isinstance(score, Score)
+        assert (score.metric, score.value) == ("speaker_held_out", value)
+    rows = heard("held-out clips", trained)
+    assert not held_out_score("copy", "speaker", [row for row in rows if row["system"] == "copy"])
+
+
+def test_a_scorecard_says_that_its_probes_learnt_from_training_clips():
+    note = "2 classes, chance 0.50, learnt from training clips: fewer than 8 of a cell are held out"
+    card = {"scores": [Score("style_probe", "finetuned", 0.5, 0.4, 0.6, 9, note).as_dict()]}
+    [line] = learning_of(card)
+    assert "training clips: fewer than 8 of a cell are held out**" in line
+    card["scores"][0]["note"] = "2 classes, chance 0.50, learnt from held-out clips"
+    assert not learning_of(card)
+
+
+def test_the_recogniser_is_spared_most_of_a_large_grid(tmp_path):
+    rows = [row for row in sample_rows() if row["system"] != "real"]
+    write_samples(tmp_path, rows)
+    deaf = measure._unheard(tmp_path, 4)
+    heard = [row["id"].split("/", 1) for row in rows if row["id"] not in deaf]
+    assert len(heard) == 12
+    assert [p for system, p in heard if system == "base"] == [p for system, p in heard if system == "finetuned"]
+    assert measure._unheard(tmp_path, None) == set()
 
 
 def test_judges_that_are_not_here_say_why(tmp_path, monkeypatch):

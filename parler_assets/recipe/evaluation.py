@@ -49,6 +49,9 @@ class Evaluation(Section):
     )
     recogniser_revision: str = Field("main", description="commit of the recogniser; what was used is in the scorecard")
     judged: int = Field(40, ge=0, description="samples of each system that the slow judges of quality hear; 0: none")
+    recognised: int | None = Field(
+        200, ge=2, description="grid samples of each system that the grammar recogniser hears; null: all"
+    )
     temperature: float = Field(1.0, ge=0)
     top_k: int = Field(50, ge=0)
     guidance_scale: float = Field(1.0, ge=1)
@@ -60,7 +63,8 @@ class Evaluation(Section):
     @property
     def speaking(self) -> dict:
         """The settings that generated samples depend on; the others only say how they are judged."""
-        return self.model_dump(mode="json", exclude={"thresholds", "recogniser", "recogniser_revision", "judged"})
+        judging = {"thresholds", "recogniser", "recogniser_revision", "judged", "recognised"}
+        return self.model_dump(mode="json", exclude=judging)
 
 
 class Release(Section):

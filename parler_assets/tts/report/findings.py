@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parler_assets.tts.report.cells import Cell
-from parler_assets.tts.score.table import COLUMNS, NAMES
+from parler_assets.tts.score.table import COLUMNS, NAMES, learning_of
 
 UNIT = {  # metrics drawn on an axis from 0 to 1, in this order
     "speaker_gender",
@@ -80,6 +80,7 @@ def cannot_show(card: dict | None) -> list[str]:
         "Anything the codec loses: nothing generated can sound better than “copy”.",
         "Real clips are asked for the rate that was measured on them, so their rate is right by construction.",
     ]
+    limits += [line.removeprefix("- ").replace("*", "").replace("`", "") for line in learning_of(card)] if card else []
     if any(score["metric"] == "word_error_rate" for score in (card or {}).get("scores", [])):
         limits.append(
             "Open-vocabulary intelligibility: the recogniser chooses among the corpus's own sentences, "

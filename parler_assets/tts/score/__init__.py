@@ -16,6 +16,7 @@ from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.score import card as cards
 from parler_assets.tts.score.copies import copy_score
+from parler_assets.tts.score.crossed import heard_by_held_out
 from parler_assets.tts.score.judges import judge_samples
 from parler_assets.tts.score.measure import measure_samples
 from parler_assets.tts.score.numbers import Missing, Outcome, Score
@@ -31,7 +32,7 @@ from parler_assets.tts.score.table import (
 )
 from parler_assets.tts.score.voices import Speakers, known_speakers, sentences, train_probes
 
-VERSION = "2"
+VERSION = "3"
 __all__ = ["Score", "Scores", "check_thresholds", "not_above_chance", "read_scorecard", "score_samples"]
 
 
@@ -72,12 +73,15 @@ def score_samples(
     device: str = "cpu",
     rebuild: bool = False,
     held_out_loss: float | None = None,
+    probes_folder: Path | None = None,
 ) -> Scores:
     """Measure and score every sample, and write the scorecard.
 
     Args:
         bins: text bins of the lanes that have them: they know genders, pitches, edges and labels.
         base: the checkpoint whose codec made the codes.
+        probes_folder: where what the probes learn from is kept, to share it between scorecards; beside this one's by
+            default.
         held_out_loss: of the fine-tuned checkpoint, for its threshold.
 
     Raises:
@@ -85,7 +89,8 @@ def score_samples(
     """
     started = time.perf_counter()
     digests = [shards.read_manifest(path).digest for path in (samples, training_set, *bins)]
-    judging = [settings.styles, settings.seed, settings.judged, settings.recogniser, settings.recogniser_revision]
+    judging = [settings.styles, settings.seed, settings.judged, settings.recognised]
+    judging += [settings.recogniser, settings.recogniser_revision]
     fingerprint = digest(digests, checkpoint_digest(base), annotation, judging, held_out_loss, VERSION)
     finished = None if rebuild else read_scorecard(folder)
     if finished and finished["fingerprint"] == fingerprint:
@@ -94,11 +99,13 @@ def score_samples(
     asked = shards.read(samples, ["text", "kind"]).to_pylist()
     closed = sentences(training_set, [row["text"] for row in asked if row["kind"] != "long"], settings.speakers)
     measured = measure_samples(
-        samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild
-    )
-    probes = train_probes(training_set, base, settings.styles, known, annotation, folder / "probes", device, rebuild)
+        samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild,
+        settings.recognised,
+    )  # fmt: skip
+    learnt = probes_folder or folder / "probes"
+    probes = train_probes(training_set, base, settings.styles, known, annotation, learnt, device, rebuild)
     rows = cards.with_requests(shards.read(measured.folder).to_pylist(), known.attributes)
-    rows = cards.with_hits(rows, probes, known)
+    rows = heard_by_held_out(cards.with_hits(rows, probes, known), probes)
     rows, reasons, copied = _judged(samples, rows, folder / "judged", settings, device, rebuild)
     made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed, reasons)
     made["scores"] += [copied.as_dict()] if isinstance(copied, Score) else []

@@ -8,6 +8,7 @@ import numpy as np
 
 from parler_assets.tts.score import adherence
 from parler_assets.tts.score.adherence import Attribute
+from parler_assets.tts.score.crossed import held_out_score
 from parler_assets.tts.score.drift import drift_scores, errors_over_words, long_word_errors
 from parler_assets.tts.score.emphasis import emphasis_scores
 from parler_assets.tts.score.numbers import Missing, Outcome, bootstrap, mean
@@ -83,6 +84,7 @@ def system_scores(
     for name, probe in probes.items():
         shown = plain if name == "speaker" else of_kinds(rows, "grid", "clip")
         scores.append(probe.score(system, [row[name] for row in shown], [row[f"{name}_heard"] for row in shown]))
+        scores += held_out_score(system, name, shown)
     scores.append(word_error_rate(system, plain, recogniser))
     if system == "chance":
         return scores
@@ -97,7 +99,13 @@ def word_error_rate(system: str, rows: Sequence[dict], recogniser: str) -> Outco
     if recogniser:
         return Missing("word_error_rate", system, f"grammar recogniser: {recogniser}")
     pairs = [(row["word_errors"], row["words"]) for row in rows if row.get("words")]
-    return bootstrap("word_error_rate", system, np.reshape(pairs, (-1, 2)), errors_over_words, f"by {NAME}")
+    return bootstrap(
+        "word_error_rate",
+        system,
+        np.reshape(pairs, (-1, 2)),
+        errors_over_words,
+        f"by {NAME}, {len(pairs)} samples of {len(rows)}",
+    )
 
 
 def chance_rows(rows: Sequence[dict], seed: int) -> list[dict]:

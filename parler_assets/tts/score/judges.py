@@ -15,12 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from parler_assets.recipe import Evaluation, digest
 from parler_assets.speech import shards
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.speech.shards import Part
+from parler_assets.tts.score.measure import evenly
 
 VERSION = "1"
 RATE = 16000
@@ -165,12 +164,7 @@ def _present(settings: Evaluation, device: str, wanted: bool) -> tuple[list[Judg
 
 def _chosen(rows: Sequence[dict], count: int) -> list[str]:
     """Ids, `count` of each system, the same prompts of base and fine-tuned; silent samples are judged too."""
-    chosen: list[str] = []
-    for system in dict.fromkeys(row["system"] for row in rows):
-        names = sorted(row["id"] for row in rows if row["system"] == system and row["kind"] in ("grid", "clip"))
-        every = np.linspace(0, len(names) - 1, min(count, len(names))).astype(int).tolist() if names else []
-        chosen += [names[place] for place in dict.fromkeys(every)]
-    return chosen
+    return evenly([row for row in rows if row["kind"] in ("grid", "clip")], count)
 
 
 def _sounds(samples: Path, wanted: set[str]) -> dict[str, bytes]:

@@ -36,6 +36,8 @@ NAMES = {
     "pitch_error_semitones": "pitch: error in semitones",
     "speaker_probe": "speaker (probe)",
     "style_probe": "style (probe)",
+    "speaker_held_out": "speaker (probe of held-out clips)",
+    "style_held_out": "style (probe of held-out clips)",
     "emphasis_stands_out": "emphasis: marked word stands out",
     "emphasis_rises": "emphasis: more than without the mark",
     "word_error_rate": "word error rate (grammar)",
@@ -96,9 +98,23 @@ def markdown(card: dict) -> str:
     for difference in card["differences"]:
         name = NAMES.get(difference["metric"], difference["metric"].replace("_", " "))
         lines.append(f"- {difference['system']}, {name}: {_cell(difference)}")
+    lines += learning_of(card)
     lines += [f"- not scored: {', '.join(metrics)}: {reason}" for reason, metrics in missing_of(card).items()]
     lines += [f"- **got worse than its base: {flag}**" for flag in card["worse_than_base"]]
     return "\n".join(lines) + "\n"
+
+
+def learning_of(card: dict) -> list[str]:
+    """What the probes learnt from, where that may flatter."""
+    notes = {s["metric"]: s["note"] for s in card["scores"] if s["metric"] in ("speaker_probe", "style_probe")}
+    flattered = [name for name, note in notes.items() if "training clips" in note]
+    if not flattered:
+        return []
+    reason = notes[flattered[0]].partition("learnt from ")[2]
+    return [
+        f"- **the probes learnt from {reason}**, which a fine-tuned model has heard too. The rows `probe of held-out "
+        "clips` are judged without them, from fewer clips: compare each with `copy` on its own row."
+    ]
 
 
 def missing_of(card: dict, systems: Sequence[str] = ("finetuned", "copy")) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from parler_assets.speech.shards import Part
 from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.score.adherence import Attribute, attributes
+from parler_assets.tts.score.crossed import SOURCE
 from parler_assets.tts.score.features import features
 from parler_assets.tts.score.measure import tags
 from parler_assets.tts.score.probe import Probe
@@ -107,9 +108,10 @@ def _learnt_from(training_set: Path, known: Speakers, styles: Sequence[str]) -> 
     held_out = open_split(training_set, HELD_OUT)
     cells = [rows[CLIPS_PER_CELL:] for rows in _cells(held_out, known, styles)]
     if cells and min(map(len, cells)) >= LEAST:
-        return held_out, _some(cells), "held-out clips"
+        return held_out, _some(cells), SOURCE
     train = open_split(training_set, TRAIN)
-    return train, _some(_cells(train, known, styles)), "training clips, as too few are held out"
+    wanted = CLIPS_PER_CELL + LEAST
+    return train, _some(_cells(train, known, styles)), f"training clips: fewer than {wanted} of a cell are held out"
 
 
 def _cells(split: Split, known: Speakers, styles: Sequence[str]) -> list[list[int]]:
