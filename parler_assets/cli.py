@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from parler_assets.cli_annotate import app as annotate_command
+from parler_assets.cli_seeds import app as seeds_command
 from parler_assets.cli_speech import app as speech_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -171,6 +172,7 @@ def _fail(message: str) -> NoReturn:
 
 app.add_typer(annotate_command)
 app.add_typer(speech_commands)
+app.add_typer(seeds_command)
 
 
 def main() -> None:

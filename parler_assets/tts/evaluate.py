@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parler_assets.recipe import Recipe
+from parler_assets.tts.launch import TrainingResult
 from parler_assets.tts.report import write_report
 from parler_assets.tts.score import Scores, score_samples
 from parler_assets.tts.score.compare import Comparison, compare_scorecards
-from parler_assets.tts.sweep import Sweep
+from parler_assets.tts.sweep import ADHERENCE
 from parler_assets.tts.synthesize import labels_of, synthesize_samples
 
-SHOWN = ("style_probe", "speaker_probe", "speaker_gender", "rate_spearman", "word_error_rate")
+ALSO_SHOWN = ("rate_spearman", "word_error_rate", "silent")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def evaluate(
         labels=labels_of(bins),
     )
     scored = (samples, built.training_set, bins, built.base, folder / "scorecard", recipe.annotation, settings)
-    scores = score_samples(*scored, device=device)
+    # what the probes learn from is the same for every checkpoint of one training set
+    scores = score_samples(*scored, device=device, probes_folder=folder.parent / "probes")
     write_report(samples, folder / "scorecard", f"{checkpoint.name} beside {against.name}")
     return scores
 
@@ -67,14 +69,10 @@ def compare_checkpoints(
     return Comparison(str(first), str(second), found.prompts, found.differences)
 
 
-def sweep_scores(
-    sweep: Sweep, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
-) -> dict[str, dict[str, float]]:
-    """Variant to its scores, each evaluated beside the base: what `comparison` puts into its table."""
-    found = {}
-    for name, result in sweep.results.items():
-        scores = evaluate(result.checkpoint, built.base, built, folder / name, recipe, device)
-        found[name] = {
-            metric: scores.numbers[f"finetuned/{metric}"] for metric in SHOWN if f"finetuned/{metric}" in scores.numbers
-        }
-    return found
+def variant_scores(
+    name: str, result: TrainingResult, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+) -> dict[str, float]:
+    """Scores of one variant of a sweep, evaluated beside the base in `folder/<name>`: what a comparison shows."""
+    scores = evaluate(result.checkpoint, built.base, built, folder / name, recipe, device)
+    wanted = {f"finetuned/{metric}": metric for metric in (*ADHERENCE, *ALSO_SHOWN)}
+    return {metric: scores.numbers[key] for key, metric in wanted.items() if key in scores.numbers}

@@ -46,6 +46,7 @@ NAMES = {
     "drift_speaker": "drift: surety of the speaker, end minus start",
     "drift_pitch_semitones": "drift: semitones, end against start",
     "drift_level_db": "drift: dB, end against start",
+    "held_out_loss": "held-out loss",
     "speaker_every_seed": "seeds: all heard as the speaker",
     "spread_pitch_semitones": "seeds: spread of pitch in semitones",
     "spread_rate": "seeds: spread of rate, relative",
