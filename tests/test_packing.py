@@ -1,4 +1,4 @@
-"""Packed batches compute what padded ones do, and oneDNN's products what torch's do."""
+"""Packed batches compute what padded ones do, oneDNN's products what torch's do, and dropout drops as it should."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.model import packing, product
+from parler_assets.tts.model.dropout import dropout
 from parler_assets.tts.model.packing import Packing, Spans
 from tests.tiny_checkpoint import tiny_config
 
@@ -232,3 +233,31 @@ def test_a_layer_that_is_more_than_its_weight_is_asked_itself():
     assert torch.equal(product.through(layer, x), layer(x))
     biased = nn.Linear(8, 6)
     assert torch.equal(product.through(biased, x), biased(x))
+
+
+# ------------------------------------------------------------------------------------------------------------- dropout
+
+
+def test_dropout_drops_by_its_chance_and_scales_the_rest():
+    torch.manual_seed(0)
+    x = torch.ones(401, 1003, requires_grad=True)
+    dropped = dropout(x, 0.1)
+    kept = dropped != 0
+    assert torch.equal(dropped.detach().unique(), torch.tensor([0.0, 65536 / (65536 - 6554)]))
+    assert float(kept.float().mean()) == pytest.approx(0.9, abs=5 * (0.09 / x.numel()) ** 0.5)
+    # neighbours share a draw, and are independent all the same
+    pairs = (kept.flatten()[: 4 * (x.numel() // 4)].view(-1, 4)).float()
+    assert float(torch.corrcoef(pairs.T).triu(1).abs().max()) < 5 / len(pairs) ** 0.5
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped.detach())
+
+
+def test_dropout_follows_the_seed_and_only_while_training():
+    x, found = torch.randn(7, 9), []
+    for _ in range(2):
+        torch.manual_seed(3)
+        found.append(dropout(x, 0.5))
+    assert torch.equal(*found)
+    assert dropout(x, 0.5, training=False) is x
+    assert dropout(x, 0.0) is x
+    assert not dropout(x, 1.0).any()

@@ -9,12 +9,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from parler_assets.tts.model.attention import attend, heads
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
+from parler_assets.tts.model.dropout import dropout
 from parler_assets.tts.model.packing import Packing
 from parler_assets.tts.model.positions import Rotation, SinusoidalPositions, rotate, rotation
 from parler_assets.tts.model.product import multiply, through
