@@ -1,8 +1,8 @@
 """Dropout whose masks cost a third on a CPU.
 
-torch draws a number for every element there. Here one draw of 64 bits decides about four: the chance of being dropped is
-a multiple of 1 / 65536, and what is kept is scaled by exactly that chance. The draws are torch's own, so a seed gives the
-same masks again, also when a checkpointed layer is computed twice.
+torch draws a number for every element there. Here one draw of 64 bits decides about four: the chance of being dropped
+is a multiple of 1 / 65536, and what is kept is scaled by exactly that chance. The draws are torch's own, so a seed
+gives the same masks again, also when a checkpointed layer is computed twice.
 """
 
 from __future__ import annotations
