@@ -165,7 +165,7 @@ def judged_scores(system: str, rows: Sequence[dict], reasons: Mapping[str, str])
         scores.append(mean(name, system, [value(row) for row in rows if value(row) is not None]))
     if "word_error_rate_open" in reasons:
         return [*scores, Missing("word_error_rate_open", system, reasons["word_error_rate_open"])]
-    pairs = [(row["word_errors_open"], row["words"]) for row in rows if row.get("word_errors_open") is not None]
+    pairs = [(row["word_errors_open"], row["words_open"]) for row in rows if row.get("word_errors_open") is not None]
     table = np.reshape([pair for pair in pairs if pair[1]], (-1, 2))
     return [*scores, bootstrap("word_error_rate_open", system, table, errors_over_words, "by Whisper")]
 
