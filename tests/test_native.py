@@ -8,21 +8,16 @@ import pytest
 import torch
 from torch.nn.functional import linear
 from torch.testing import assert_close
+from transformers import DacConfig
 
+from parler_assets.speech.dac import build_dac
+from parler_assets.speech.native import compiled
 from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.model import native
 from parler_assets.tts.model.inference import InferenceDecoder
 from tests.tiny_checkpoint import tiny_config
 
 needs_compiler = pytest.mark.skipif(native.library() is None, reason="needs g++")
-
-
-@pytest.fixture
-def fresh():
-    """`library` looks for a compiler again, and again for the tests that follow."""
-    native.library.cache_clear()
-    yield
-    native.library.cache_clear()
 
 
 @needs_compiler
@@ -94,17 +89,43 @@ def test_layers_that_are_not_known_stay_as_they_are(shape):
     assert model.generate(input_ids=ids, prompt_input_ids=ids, max_length=20, do_sample=False).isfinite().all()
 
 
-def test_without_a_compiler(fresh, monkeypatch, caplog):
+def test_a_codec_of_laid_out_layers():
+    """In use a codec gives what it gives while it trains, and follows its weights when they change."""
+    torch.manual_seed(0)
+    ratios, shape = [2, 5], {"encoder_hidden_size": 4, "decoder_hidden_size": 16, "n_codebooks": 2, "codebook_size": 8}
+    network = build_dac(DacConfig(downsampling_ratios=ratios, codebook_dim=4, **shape))
+    x = torch.randn(2, 1, 200)
+
+    def both():
+        latent = network.encoder(x)
+        with torch.no_grad():
+            used = network.encoder(x)
+            sound = network.decoder(latent.detach())
+        return (latent, used), (network.decoder(latent), sound)
+
+    for training, used in both():
+        assert training.requires_grad
+        assert_close(used, training, rtol=1e-5, atol=1e-5)
+    before = both()[1][1]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.3)
+    (_, _), (training, used) = both()
+    assert_close(used, training, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(before, used)
+
+
+def test_without_a_compiler(monkeypatch, caplog):
     monkeypatch.setattr("shutil.which", lambda _: None)
     with caplog.at_level(logging.INFO):
-        assert native.library() is None
+        assert compiled.__wrapped__(native.SOURCE) is None
     assert "no g++" in caplog.text
 
 
-def test_a_compiler_that_fails(fresh, monkeypatch, tmp_path, caplog):
+def test_a_compiler_that_fails(monkeypatch, tmp_path, caplog):
     broken = tmp_path / "g++"
     broken.write_text("#!/bin/sh\necho 'unknown option' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr("shutil.which", lambda _: str(broken))
-    assert native.library() is None
+    assert compiled.__wrapped__(native.SOURCE) is None
     assert "unknown option" in caplog.text

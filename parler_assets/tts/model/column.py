@@ -6,9 +6,9 @@ import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
+from parler_assets.speech.native import threads
 from parler_assets.tts.model import native
 from parler_assets.tts.model.cache import Cache
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
@@ -33,6 +33,7 @@ class CompiledLayers:
         assert functions is not None  # `compiled` has seen to it
         self.function, self.layers = functions.column, layers  # which keeps the weights alive
         self.config, self.epsilon = config, layers[0].norms[0].epsilon
+        self.smallest = min(matrix.weight.numel() for layer in layers for matrix in layer.matrices)
         self.weights = native.array(native.Layer, [_fields(layer) for layer in layers])
 
     def __call__(self, x: Tensor, turn: Rotation | None, cache: Cache) -> Tensor:
@@ -50,7 +51,7 @@ class CompiledLayers:
         masks = (cache.hidden, cache.cross_hidden)
         self.function(
             ctypes.byref(shape), self.weights, native.array(native.Memory, memories), len(memories), x.data_ptr(),
-            *[native.address(tensor) for tensor in (*masks, cosines, sines, work)], torch.get_num_threads(),
+            *[native.address(tensor) for tensor in (*masks, cosines, sines, work)], threads(self.smallest),
         )  # fmt: skip
         return x
 

@@ -1,16 +1,8 @@
-"""The decoder's layers compiled for this machine's CPU, where it has g++; everything works without, more slowly.
-
-`column.cpp` is compiled once a process, in about a second, into a temporary folder that goes when it is loaded: nothing
-is installed, and nothing made for another processor can be found.
-"""
+"""The compiled functions of `column.cpp`, and what they take: weights in panels, structures of addresses."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
-import shutil
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,39 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from parler_assets.speech.native import compiled, threads
+
 SOURCE = Path(__file__).with_name("column.cpp")
-COMPILE = ("-std=c++17", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-fPIC", "-c")
-_log = logging.getLogger(__name__)
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled functions, None where they cannot be made."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        _log.info("no g++: where it is installed, generation on a CPU takes about half the time")
-        return None
-    try:
-        return _compiled(compiler)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or error
-        _log.warning("generation goes on without compiled layers, which %s could not make: %s", compiler, said)
-        return None
-
-
-def _compiled(compiler: str) -> ctypes.CDLL:
-    """Compiled with -ffast-math, linked without: linking with it would change rounding in the whole process. OpenMP is
-    not linked either: its functions, and its threads, are those that torch has loaded.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        made, shared = Path(folder, "column.o"), Path(folder, "column.so")
-        for command in ([*COMPILE, str(SOURCE), "-o", str(made)], ["-shared", str(made), "-o", str(shared), "-lm"]):
-            subprocess.run([compiler, *command], check=True, capture_output=True, text=True, timeout=120)
-        functions = ctypes.CDLL(str(shared))
-    functions.lanes.restype = ctypes.c_long
-    sizes, pointer = ctypes.c_long, ctypes.c_void_p
-    functions.multiply.argtypes = [pointer, sizes, sizes, pointer, pointer, sizes, ctypes.c_int, ctypes.c_int]
-    functions.column.argtypes = [pointer, pointer, pointer, sizes, *[pointer] * 6, ctypes.c_int]
+    """The functions with the types of their arguments, None where they cannot be compiled."""
+    functions = compiled(SOURCE)
+    if functions is not None:
+        sizes, pointer = ctypes.c_long, ctypes.c_void_p
+        functions.lanes.restype = sizes
+        functions.multiply.argtypes = [pointer, sizes, sizes, pointer, pointer, sizes, ctypes.c_int, ctypes.c_int]
+        functions.column.argtypes = [pointer, pointer, pointer, sizes, *[pointer] * 6, ctypes.c_int]
     return functions
 
 
@@ -76,7 +49,7 @@ class Panels:
         y = x.new_empty(*x.shape[:-1], count * lanes) if base is None else base.contiguous()
         self.functions.multiply(
             x.data_ptr(), x.numel() // width, width, self.panels.data_ptr(), y.data_ptr(), count * lanes,
-            base is not None, torch.get_num_threads(),
+            base is not None, threads(x.numel() * count * lanes),
         )  # fmt: skip
         return y[..., : self.out]
 
