@@ -92,6 +92,17 @@ def scale_weights(codec: DacModel) -> None:
 
 
 @torch.no_grad()
+def level_latents(codec: DacModel, latents: Tensor, level: float) -> Tensor:
+    """Bring latents (frames, D) to an effective value of `level`, the decoder undoing it; the levelled ones."""
+    encoder, decoder = cast(Any, codec.encoder), cast(Any, codec.decoder)
+    scale = level / float(latents.square().mean().sqrt())
+    encoder.conv2.weight.mul_(scale)
+    encoder.conv2.bias.mul_(scale)
+    decoder.conv1.weight.div_(scale)
+    return latents * scale
+
+
+@torch.no_grad()
 def place_codebooks(codec: DacModel, latents: Tensor, seed: int) -> None:
     """Set projections and codebooks so that each codebook holds the main directions of what the ones before left over.
 

@@ -1,7 +1,8 @@
 """Training the small DAC of the sample's base checkpoint on synthesized speech, no adversary.
 
-First encoder and decoder alone; then residual codebooks are placed by k-means on what the encoder gives and all is
-trained together; at last the decoder alone, for codes that no longer change. transformers' Trainer runs every part.
+First encoder and decoder alone; then with a price on every bit that passes between them; then residual codebooks are
+placed by k-means on what the encoder gives and all is trained together; at last the decoder alone, for codes that no
+longer change. transformers' Trainer runs every part.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.nn.utils import parametrize
 from transformers import DacConfig, DacModel, Trainer, TrainingArguments
 
 from parler_assets.sample.codec_losses import LowBand, MelDistance
-from parler_assets.sample.codec_start import place_codebooks, place_transform
+from parler_assets.sample.codec_start import level_latents, place_codebooks, place_transform
 from parler_assets.speech.dac import build_dac
 
 CONFIG = DacConfig(
@@ -32,7 +33,7 @@ CONFIG = DacConfig(
 )
 SEGMENT = 8000  # samples
 BATCH = 12  # segments
-LOW_BAND = 5.0  # weight of the low band beside the mel distance
+LEVEL, NOISE = 0.5, 0.1  # of latents where they are priced and quantized, and of what is added to them meanwhile
 
 
 class Segments(torch.utils.data.Dataset):
@@ -54,26 +55,6 @@ class Segments(torch.utils.data.Dataset):
         return {"samples": torch.from_numpy(piece * np.float32(draw.uniform(0.7, 1.3)))}
 
 
-class Reconstruction(nn.Module):
-    """What the Trainer trains: a codec whose forward gives its loss. Codebooks that are not placed yet are left out."""
-
-    def __init__(self, codec: DacModel, quantized: bool) -> None:
-        super().__init__()
-        self.codec, self.quantized = codec, quantized
-        rate = int(codec.config.sampling_rate)
-        self.distance, self.low_band = MelDistance(rate), LowBand(rate)
-
-    def forward(self, samples: Tensor) -> dict[str, Tensor]:
-        latents = self.codec.encoder(samples[:, None])
-        extra = samples.new_zeros(())
-        if self.quantized:
-            latents, _, _, commitment, codebook = self.codec.quantizer(latents)
-            extra = 0.25 * commitment.mean() + codebook.mean()
-        made = self.codec.decoder(latents)[:, 0]
-        real = samples[:, : made.shape[1]]
-        return {"loss": self.distance(made, real) + LOW_BAND * self.low_band(made, real) + extra}
-
-
 @dataclass(frozen=True)
 class Part:
     """One part of the training: how many updates, and what it is about."""
@@ -81,21 +62,55 @@ class Part:
     name: str
     updates: int
     schedule: str = "cosine"
+    learning_rate: float = 0.001
+    low_band: float = 1.5  # weight beside the mel distance
+    bit_price: float = 0.0  # weight of the bits that latents take; without codebooks only
     quantized: bool = True
     decoder_only: bool = False
 
 
-def train_codec(sounds: Sequence[np.ndarray], folder: Path, before: Part, after: Part, seed: int) -> DacModel:
-    """A codec trained on mono samples at its own rate, its codebooks placed between two parts of the training.
+class Reconstruction(nn.Module):
+    """What the Trainer trains: a codec whose forward gives its loss. Codebooks that are not placed yet are left out."""
+
+    def __init__(self, codec: DacModel, part: Part) -> None:
+        super().__init__()
+        self.codec, self.part = codec, part
+        rate = int(codec.config.sampling_rate)
+        self.distance, self.low_band = MelDistance(rate), LowBand(rate)
+
+    def forward(self, samples: Tensor) -> dict[str, Tensor]:
+        latents, extra = self._narrowed(self.codec.encoder(samples[:, None]))
+        made = self.codec.decoder(latents)[:, 0]
+        real = samples[:, : made.shape[1]]
+        return {"loss": self.distance(made, real) + self.part.low_band * self.low_band(made, real) + extra}
+
+    def _narrowed(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoder hears of latents (B, D, T), and the loss of getting it there."""
+        if self.part.quantized:
+            latents, _, _, commitment, codebook = self.codec.quantizer(latents)
+            return latents, 0.25 * commitment.mean() + codebook.mean()
+        if not self.part.bit_price:
+            return latents, latents.new_zeros(())
+        # Capacity of a Gaussian channel with this noise: dimensions that are not worth their bits fall silent.
+        bits = 0.5 * (1 + (latents / NOISE).square()).log2().sum(1).mean()
+        return latents + NOISE * torch.randn_like(latents), self.part.bit_price * bits
+
+
+def train_codec(sounds: Sequence[np.ndarray], folder: Path, parts: tuple[Part, Part, Part], seed: int) -> DacModel:
+    """A codec trained on mono samples at its own rate: free, at a price a bit, and with codebooks.
 
     `folder` keeps every part's checkpoints: a killed training goes on at the last.
     """
     torch.manual_seed(seed)
     codec = build_dac(CONFIG)
     place_transform(codec, _examples(sounds, 256, seed))
-    train_part(codec, sounds, folder, before, seed)
-    place_codebooks(codec, _latents(codec, sounds, seed, 40_000), seed)
-    train_part(codec, sounds, folder, after, seed + 1)
+    free, priced, quantized = parts
+    train_part(codec, sounds, folder, free, seed)
+    level_latents(codec, _latents(codec, sounds, seed, 10_000), LEVEL)
+    train_part(codec, sounds, folder, priced, seed + 1)
+    latents = level_latents(codec, _latents(codec, sounds, seed, 40_000), LEVEL)
+    place_codebooks(codec, latents, seed)
+    train_part(codec, sounds, folder, quantized, seed + 2)
     return codec
 
 
@@ -108,7 +123,7 @@ def train_part(codec: DacModel, sounds: Sequence[np.ndarray], folder: Path, part
         output_dir=str(folder / part.name),
         max_steps=part.updates,
         per_device_train_batch_size=BATCH,
-        learning_rate=0.001,
+        learning_rate=part.learning_rate,
         lr_scheduler_type=part.schedule,
         warmup_steps=50,
         adam_beta1=0.8,
@@ -122,7 +137,7 @@ def train_part(codec: DacModel, sounds: Sequence[np.ndarray], folder: Path, part
         report_to=[],
     )
     segments = Segments(sounds, part.updates * BATCH, seed)
-    trainer = Trainer(Reconstruction(codec, part.quantized), args, train_dataset=segments)
+    trainer = Trainer(Reconstruction(codec, part), args, train_dataset=segments)
     trainer.train(resume_from_checkpoint=any((folder / part.name).glob("checkpoint-*")))
     for layer in [module for module in codec.modules() if parametrize.is_parametrized(module)]:
         parametrize.remove_parametrizations(layer, "weight")
