@@ -119,3 +119,5 @@ def test_kubernetes_values_name_our_settings_and_mount_what_is_claimed():
     claim = next(v["persistentVolumeClaim"]["claimName"] for v in deployment["volumes"] if v["name"] == "data")
     assert claim == load("k8s/data.yaml")["metadata"]["name"]
     assert deployment["podSecurityContext"]["runAsNonRoot"]
+    assert values["concurrency"]["enabled"], "the chart leaves the pools out otherwise"
+    assert values["concurrency"]["pools"] == {"granularity": "op", "defaultLimit": 1}
