@@ -148,12 +148,24 @@ def test_instructions_replace_the_description(client, tone):
         ({"extra_body": {"rate": "breakneck"}}, "quite fast"),
         ({"input": "<p></p>"}, "nothing to say"),
         ({"response_format": "aac"}, "response_format"),
+        ({"input": "a" * 3000}, "a word of 3000 characters"),
+        ({"instructions": "very " * 6000}, "a description of 30000 characters"),
+        ({"instructions": "🙂"}, "no word"),
     ],
 )
 def test_bad_requests_are_400_and_say_what_to_change(client, change, message):
     asked = {"model": "m", "voice": "Jerry", "input": "Hello."} | change
     with pytest.raises(openai.BadRequestError, match=message):
         client.audio.speech.create(**asked)
+
+
+def test_what_is_no_request_is_answered_in_openais_form(address):
+    broken = httpx.post(f"{address}/v1/audio/speech", content=b"{no json", headers={"content-type": "application/json"})
+    assert broken.status_code == 400
+    assert "the body is not JSON" in broken.json()["error"]["message"]
+    for answer, status in ((httpx.get(f"{address}/v1/audio/speech"), 405), (httpx.get(f"{address}/nowhere"), 404)):
+        assert answer.status_code == status
+        assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_a_burst_shares_batches_and_every_answer_is_its_own(client, tone):
@@ -274,6 +286,7 @@ def test_chunks_lose_no_letter_and_keep_their_limit(text):
     [
         ("<speak>Hello <b>there</b></speak>", "Hello there"),
         ("It's 5 o'clock 🙂!", "It's 5 o'clock !"),
+        ("<p>you &amp; me &lt;3</p>", "you & me 3"),
         ("naïve café\n\tad hoc", "naïve café ad hoc"),
     ],
 )

@@ -5,6 +5,7 @@ Long texts are spoken sentence by sentence, since the models were trained on cli
 
 from __future__ import annotations
 
+import html
 import re
 import time
 import unicodedata
@@ -19,6 +20,7 @@ from parler_assets.recipe import Describing, Evaluation
 from parler_assets.tts.prompts import FASTER, RATES, RECORDING
 
 MOST_CHARACTERS = 20_000
+MOST_OF_A_DESCRIPTION = 1_000  # characters; the corpora's own have one sentence
 CHUNK = 220  # characters spoken at once, at most
 CHARACTERS_PER_SECOND = 13  # of read speech at moderate speed, a little below the usual 14 to 15
 PAUSE = 0.18  # seconds between chunks
@@ -87,7 +89,8 @@ class Sayer:
         """The chunks to speak and their description.
 
         Raises:
-            SayError: nothing to say, too long, an unknown voice, style or rate, a script the model never saw.
+            SayError: nothing to say, too long, an unknown voice, style or rate, a script the model never saw; a
+                description that is too long or has no word.
         """
         named = {name.lower(): name for name in self.voices}
         if request.voice.lower() not in named:
@@ -97,7 +100,7 @@ class Sayer:
         if request.rate not in self.rates:
             raise SayError(f"unknown rate {request.rate!r}: say one of {', '.join(self.rates)}")
         pieces = chunks(readable(request.text), self.longest(request.rate))
-        return pieces, request.description or self._describe(request, named)
+        return pieces, described(request.description) if request.description else self._describe(request, named)
 
     def longest(self, rate: str) -> int:
         """Characters of one chunk, so that it fits into the seconds that the recipe lets the model speak."""
@@ -154,17 +157,33 @@ def load_sayer(checkpoint: Path, settings: Evaluation, describing: Describing, d
     return Sayer(Voice(checkpoint, device), settings, describing)
 
 
+def described(text: str) -> str:
+    """A caller's own description, white space joined.
+
+    Raises:
+        SayError: no word in it, or more than 1,000 characters.
+    """
+    if len(text) > MOST_OF_A_DESCRIPTION:
+        raise SayError(f"a description of {len(text)} characters, at most {MOST_OF_A_DESCRIPTION}: shorten it")
+    if not any(character.isalpha() for character in text):
+        raise SayError("the description has no word: describe the voice in a sentence, or leave it out")
+    return " ".join(text.split())
+
+
 def readable(text: str) -> str:
     """The text as the model can read it: markup and emoji taken out, white space joined.
 
     Raises:
-        SayError: nothing is left, more than 20,000 characters, or mostly another script.
+        SayError: nothing is left, more than 20,000 characters, one endless word, or mostly another script.
     """
     if len(text) > MOST_CHARACTERS:
         raise SayError(f"text of {len(text)} characters, at most {MOST_CHARACTERS}: split it into several requests")
-    plain = unicodedata.normalize("NFKC", re.sub(r"<[^<>]*>", " ", text))
+    plain = unicodedata.normalize("NFKC", html.unescape(re.sub(r"<[^<>]*>", " ", text)))
     kept = "".join(c if unicodedata.category(c)[0] in "LNPZ" or c in "$%&+=" else " " for c in plain)
     kept = " ".join(kept.split())
+    longest = max(map(len, kept.split()), default=0)
+    if longest > CHUNK:
+        raise SayError(f"a word of {longest} characters, at most {CHUNK}: put spaces between words")
     letters = [c for c in kept if c.isalpha()]
     if not letters and not any(c.isdigit() for c in kept):
         raise SayError("nothing to say: the text has no letter or digit")

@@ -14,12 +14,12 @@ import math
 import queue
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from fastapi import FastAPI
@@ -27,6 +27,7 @@ from fastapi import Request as HttpRequest
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 from parler_assets.speech.audio import encode
 from parler_assets.tts.prompts import FASTER, RATES
@@ -205,7 +206,11 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_, error: RequestValidationError) -> JSONResponse:
-        return _error(400, "; ".join(f"{p['loc'][-1]}: {p['msg']}" for p in error.errors()))
+        return _error(400, "; ".join(map(_said_of, error.errors())))
+
+    @app.exception_handler(HTTPException)
+    async def refused(_, error: HTTPException) -> JSONResponse:
+        return _error(error.status_code, str(error.detail))
 
     @app.get("/health")
     async def health() -> dict:
@@ -320,9 +325,16 @@ def _answering(status: int):
     return answer
 
 
+def _said_of(problem: Mapping[str, Any]) -> str:
+    """One problem of a request's body in words."""
+    if problem["type"] == "json_invalid":
+        return f"the body is not JSON: {problem['ctx']['error']} at character {problem['loc'][-1]}"
+    return f"{problem['loc'][-1]}: {problem['msg']}"
+
+
 def _error(status: int, message: str) -> JSONResponse:
     """An error in OpenAI's form, which its client shows."""
-    kind = {400: "invalid_request_error", 429: "server_busy"}.get(status, "server_error")
+    kind = {429: "server_busy"}.get(status, "invalid_request_error" if status < 500 else "server_error")
     headers = {"retry-after": "2"} if status == 429 else None
     return JSONResponse({"error": {"message": message, "type": kind}}, status, headers)
 
