@@ -6,7 +6,9 @@
 An update is 16 clips of 2 to 15 s, log-normal around 6 s. The reference pads them to one batch; this project trains on
 the very same clips, cut as `Plan` cuts them. `sorted` gives the reference the same clips in batches of similar length
 instead (its group_by_length over all of them), the best it can do. Before anything is timed both sides must compute the
-same. Runs alternate; the least CPU time of each counts. Without --reference only this project is measured.
+same. Runs alternate; the least CPU time of each counts. Without --reference only this project is measured. --levers
+takes every lever of `training_levers.py` away in turn, beside the floor: the updates' arithmetic at the speed of this
+core's fastest product. `training_gpu.py` does the same on a GPU.
 """
 
 from __future__ import annotations
@@ -23,9 +25,15 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from training_levers import EVERYTHING, LEVERS, MEMORY
 
 CODEBOOKS, SIZE, BATCH, UPDATES = 9, 1024, 16, 2
 FRAMES_A_SECOND = 44100 / 512
+SHAPE = {
+    "width": 256, "rope": False, "num_hidden_layers": 6, "ffn_dim": 1024, "max_position_embeddings": 2048,
+    "text_width": 192, "vocab_size": 1088, "use_fused_lm_heads": False, "ratios": (2, 4, 8, 8),
+    "sampling_rate": 44100, "dropout": 0.1,
+}  # fmt: skip
 STEPS = ("eager-checkpointing", "sdpa")
 
 
@@ -33,13 +41,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", help="python of the environment with parler-tts")
     parser.add_argument("--rounds", type=int, default=2, help="how often every side runs; the least time counts")
-    parser.add_argument("--own", nargs=2, metavar=("FOLDER", "WHAT"), help=argparse.SUPPRESS)
+    parser.add_argument("--levers", action="store_true", help="only this project, every lever off in turn")
+    parser.add_argument("--own", nargs=3, metavar=("FOLDER", "WHAT", "WITHOUT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.own:
-        print(json.dumps(OWN[given.own[1]](Path(given.own[0]))))
+        folder, what, without = given.own
+        with LEVERS[without].replace():
+            print(json.dumps(OWN[what](Path(folder), LEVERS[without].changes)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), given.reference, given.rounds)
+        if given.levers:
+            measure_levers(Path(folder), given.rounds)
+        else:
+            measure(Path(folder), given.reference, given.rounds)
 
 
 def measure(folder: Path, reference: str | None, rounds: int) -> None:
@@ -67,6 +81,21 @@ def measure(folder: Path, reference: str | None, rounds: int) -> None:
         print(f"| {name} | {speed:.0f} |")
 
 
+def measure_levers(folder: Path, rounds: int) -> None:
+    prepare(folder)
+    frames = sum(json.loads((folder / "frames.json").read_text()))
+    least: dict[str, float] = {}
+    for _ in range(rounds):
+        for lever in LEVERS:
+            seconds = sum(own(folder, "steps", lever)["cpu_seconds"])
+            least[lever] = min(least.get(lever, float("inf")), seconds)
+    floor = own(folder, "floor")["cpu_seconds"]
+    print("\n| without | CPU s | real frames per CPU second | times as long |\n| --- | --- | --- | --- |")
+    for lever, seconds in least.items():
+        print(f"| {lever} | {seconds:.2f} | {frames / seconds:.0f} | {seconds / least[EVERYTHING]:.2f} |")
+    print(f"| floor: its arithmetic alone | {floor:.2f} | {frames / floor:.0f} | {floor / least[EVERYTHING]:.2f} |")
+
+
 def compare_losses(folder: Path, reference: str) -> None:
     """Equal maths first, dropout off: one padded batch on both sides, then clips one by one against clips as cut."""
     mine, theirs = own(folder, "equal"), other(reference, folder, "equal")
@@ -82,11 +111,12 @@ def compare_losses(folder: Path, reference: str) -> None:
         )
 
 
-def own(folder: Path, what: str) -> dict:
+def own(folder: Path, what: str, without: str = EVERYTHING) -> dict:
     """This project's side, with the environment that its launcher gives a training."""
     from parler_assets.tts.launch import KEEP_MEMORY
 
-    return run([sys.executable, __file__, "--own", str(folder), what], KEEP_MEMORY)
+    environment = {} if without == MEMORY else KEEP_MEMORY
+    return run([sys.executable, __file__, "--own", str(folder), what, without], environment)
 
 
 def other(python: str, folder: Path, what: str) -> dict:
@@ -94,8 +124,9 @@ def other(python: str, folder: Path, what: str) -> dict:
     return run([python, "-P", str(Path(__file__).with_name("training_reference.py")), str(folder), what])
 
 
-def run(command: list[str], more: dict[str, str] | None = None) -> dict:
-    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+def run(command: list[str], more: dict[str, str] | None = None, hidden: bool = True) -> dict:
+    """The JSON line that a command ends with; `hidden` gives it one thread and no GPU."""
+    alone = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} if hidden else {}
     environment = os.environ | (more or {}) | alone
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -106,32 +137,45 @@ def run(command: list[str], more: dict[str, str] | None = None) -> dict:
 # --------------------------------------------------------------------------------------------------------------- inputs
 
 
-def settings():
+def settings(changes: dict | None = None):
     from parler_assets.recipe import Training
 
-    return Training(
-        batch_size=BATCH, effective_batch_size=BATCH, max_steps=UPDATES + 1, min_seconds=1, precision="float32",
-        evaluate_every=10**6, save_every=10**6, log_every=10**6,
-    )  # fmt: skip
+    plain = {
+        "batch_size": BATCH, "effective_batch_size": BATCH, "max_steps": UPDATES + 1, "min_seconds": 1,
+        "precision": "float32", "evaluate_every": 10**6, "save_every": 10**6, "log_every": 10**6,
+    }  # fmt: skip
+    return Training(**plain | (changes or {}))
 
 
 def prepare(folder: Path) -> None:
     """A base of 11 M trained weights, a training set, and the same clips for the reference."""
-    from lanes import write_lane
-    from tiny_checkpoint import write_tiny_checkpoint
-
-    from parler_assets.tts.data import TRAIN, build_training_set, open_split
+    from parler_assets.tts.data import TRAIN, open_split
     from parler_assets.tts.data.plan import Plan
     from parler_assets.tts.training.batches import lengths_of
 
-    base = write_tiny_checkpoint(
-        folder / "base", codebooks=CODEBOOKS, codebook_size=SIZE, width=256, rope=False, num_hidden_layers=6,
-        ffn_dim=1024, max_position_embeddings=2048, text_width=192, vocab_size=1088, use_fused_lm_heads=False,
-        ratios=(2, 4, 8, 8), sampling_rate=44100, dropout=0.1,
-    )  # fmt: skip
+    base, built = inputs(folder, SHAPE, BATCH * UPDATES + 8, settings())
+    split = open_split(built, TRAIN)
+    plan = Plan(lengths_of(split, CODEBOOKS), split.weights, settings())
+    updates = [plan[index].rows for index in range(UPDATES)]
+    by_length = sorted((row for update in updates for row in update), key=lambda row: split.frames[row])
+    write_reference(folder, split, updates)
+    (folder / "sorted").mkdir()
+    (folder / "sorted" / "base").symlink_to(base)
+    write_reference(folder / "sorted", split, [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)])
+    (folder / "frames.json").write_text(json.dumps([int(split.frames[row]) for row in by_length]))
+
+
+def inputs(folder: Path, shape: dict, count: int, chosen) -> tuple[Path, Path]:
+    """A base with random weights, and a training set of clips with random codes: 2 to 15 s, log-normal around 6 s."""
+    from lanes import write_lane
+    from tiny_checkpoint import write_tiny_checkpoint
+
+    from parler_assets.tts.data import build_training_set
+
+    base = write_tiny_checkpoint(folder / "base", codebooks=CODEBOOKS, codebook_size=SIZE, **shape)
     generator = np.random.default_rng(0)
-    seconds = np.exp(generator.normal(np.log(6), 0.5, 400))
-    seconds = seconds[(seconds > 2) & (seconds < 15)][: BATCH * UPDATES + 8]
+    seconds = np.exp(generator.normal(np.log(6), 0.5, max(400, 2 * count)))
+    seconds = seconds[(seconds > 2) & (seconds < 15)][:count]
     rows = [
         {
             "id": f"clip-{i:03d}",
@@ -146,15 +190,7 @@ def prepare(folder: Path) -> None:
         for i, s in enumerate(seconds)
     ]
     lane = write_lane(folder, rows, codebooks=CODEBOOKS, codebook_size=SIZE, held_out=0.05)
-    split = open_split(build_training_set([lane], base, folder / "set", settings()).folder, TRAIN)
-    plan = Plan(lengths_of(split, CODEBOOKS), split.weights, settings())
-    updates = [plan[index].rows for index in range(UPDATES)]
-    by_length = sorted((row for update in updates for row in update), key=lambda row: split.frames[row])
-    write_reference(folder, split, updates)
-    (folder / "sorted").mkdir()
-    (folder / "sorted" / "base").symlink_to(base)
-    write_reference(folder / "sorted", split, [by_length[i : i + BATCH] for i in range(0, len(by_length), BATCH)])
-    (folder / "frames.json").write_text(json.dumps([int(split.frames[row]) for row in by_length]))
+    return base, build_training_set([lane], base, folder / "set", chosen).folder
 
 
 def write_reference(folder: Path, split, updates: list[list[int]]) -> None:
@@ -173,19 +209,19 @@ def write_reference(folder: Path, split, updates: list[list[int]]) -> None:
 # ------------------------------------------------------------------------------------------------------------- own side
 
 
-def assembled(folder: Path):
+def assembled(folder: Path, changes: dict | None = None):
     import torch
 
     from parler_assets.tts.training.job import Job
     from parler_assets.tts.training.process import assemble
 
     torch.set_num_threads(1)
-    job = Job.create(folder / "set", folder / "base", folder / "run", settings(), "cpu")
+    job = Job.create(folder / "set", folder / "base", folder / "run", settings(changes), "cpu")
     job.folder.mkdir(exist_ok=True)
     return assemble(job)
 
 
-def time_steps(folder: Path) -> dict:
+def time_steps(folder: Path, changes: dict) -> dict:
     """CPU seconds between the ends of updates of a real training: reading, forward, backward, clipping, optimiser."""
     from transformers import TrainerCallback
 
@@ -198,13 +234,29 @@ def time_steps(folder: Path) -> dict:
         def on_step_end(self, *_, **__):
             ends.append(time.process_time())
 
-    trainer = assembled(folder)
+    trainer = assembled(folder, changes)
     trainer.add_callback(Clock())
     trainer.train()
     return {"cpu_seconds": np.diff(ends)[:UPDATES].tolist()}
 
 
-def losses(folder: Path) -> dict:
+def floor(folder: Path, _changes: dict) -> dict:
+    """CPU seconds of the updates' arithmetic at the speed of this core's fastest large product."""
+    import torch
+
+    from parler_assets.tts.model.product import multiply
+
+    trainer, seconds, size = assembled(folder), [], 1024
+    a = torch.ones(size, size)
+    for _ in range(20):
+        started = time.process_time()
+        multiply(a, a)
+        seconds.append(time.process_time() - started)
+    flops = sum(trainer.updates[index]["flops"] for index in range(UPDATES))
+    return {"cpu_seconds": flops / (2 * size**3 / min(seconds))}
+
+
+def losses(folder: Path, _changes: dict) -> dict:
     """Losses and gradients without dropout: one padded batch as the reference has it, and clips cut as in training."""
     from torch.nn.functional import pad
 
@@ -227,7 +279,7 @@ def gradients(trainer, batches: list[dict], **options) -> dict:
     return {"loss": summed.tolist(), "gradients": norms}
 
 
-def time_data(folder: Path) -> dict:
+def time_data(folder: Path, _changes: dict) -> dict:
     """The reference's batches, clip for clip, so that both build the same tensors."""
     updates, read = json.loads((folder / "updates.json").read_text()), assembled(folder).updates.reader
     started, count = time.process_time(), 0
@@ -238,7 +290,7 @@ def time_data(folder: Path) -> dict:
     return {"clips_per_second": count / (time.process_time() - started)}
 
 
-OWN = {"steps": time_steps, "equal": losses, "data": time_data}
+OWN = {"steps": time_steps, "floor": floor, "equal": losses, "data": time_data}
 
 if __name__ == "__main__":
     main()
