@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import torch
 from typer.testing import CliRunner
 
+from parler_assets.assets.corpus import continuous_tags, raw_dataset
 from parler_assets.cli import app
-from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Shards
+from parler_assets.launchpad import settings_resource
+from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Recipe, Shards, load_recipe
+from parler_assets.resources import Accelerator, Workspace
 from parler_assets.speech import audits, shards
 from parler_assets.speech.annotate_folder import annotate_folder
-from parler_assets.speech.annotators import AnnotatorError, annotate, tag_corpus
+from parler_assets.speech.annotators import AnnotatorError, annotate, tag_corpus, workers
+from parler_assets.speech.annotators.fcnf0 import Fcnf0
 from parler_assets.speech.audio import Clip
 from parler_assets.speech.bins import bin_corpus
 from parler_assets.speech.clips import build_raw_dataset
 from parler_assets.speech.export import dataspeech_table, export
 from parler_assets.speech.plots import bin_plots, grouped
 from parler_assets.speech.shards import read_manifest
-from tests.golden_weights import sound
+from tests.golden_weights import fill, sound
 
 MEASURED = ("speech_duration", "speaking_rate_a", "speaking_rate_b", "utterance_pitch_mean", "utterance_pitch_std")
 MEASURED += ("snr_a", "snr_b", "c50_a", "c50_b")
@@ -154,6 +160,73 @@ def test_missing_weights_stop_before_work(recordings, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(AnnotatorError, match=r"fcnf0\+\+.pt"):
         lane(recordings, tmp_path, settings=Annotation(pitch="penn"))
+
+
+def with_penn(folder: Path, monkeypatch, seed: int) -> None:
+    folder.mkdir(exist_ok=True)
+    torch.save({"model": fill(Fcnf0(), seed, {"6.weight": 1.07}).state_dict()}, folder / "fcnf0++.pt")
+    monkeypatch.setenv("PARLER_WEIGHTS", str(folder))
+
+
+def test_other_weights_tag_again_and_a_finished_stage_needs_none(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    settings, folder = Annotation(pitch="penn_fast"), tmp_path / "weights"
+    with_penn(folder, monkeypatch, seed=1)
+    raw, one = lane(recordings, tmp_path, settings=settings)
+    assert tag_corpus(raw.folder, one.folder, settings).reused
+    with_penn(folder, monkeypatch, seed=2)
+    other = tag_corpus(raw.folder, one.folder, settings)
+    assert not other.reused
+    assert other.digest != one.digest
+    assert other.manifest.facts["weights"]["fcnf0++.pt"] == shards.sha256_of(folder / "fcnf0++.pt")
+    (folder / "fcnf0++.pt").unlink()
+    assert tag_corpus(raw.folder, one.folder, settings).reused
+    with pytest.raises(AnnotatorError, match=r"fcnf0\+\+.pt"):
+        tag_corpus(raw.folder, one.folder, settings.model_copy(update={"phonemes": "since_2_2"}))
+
+
+def test_threads_change_no_bit(tmp_path, monkeypatch):
+    """Each takes clips of its own, the same ones however many threads there are."""
+    with_penn(tmp_path, monkeypatch, seed=1)
+    monkeypatch.setattr(workers, "UNIT", 1.0)
+    clips = [clip(0.3 + index / 5, seed=index) for index in range(5)] + [clip(0.01)]
+    settings, before = Annotation(pitch="penn_fast"), torch.get_num_threads()
+    found = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(measured(clips, settings=settings))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert found[0] == found[1]
+    assert [workers.units(some) for some in ([], clips[:1])] == [[], [slice(0, 1)]]
+
+
+def test_missing_weights_stop_a_folder_before_it_is_read(recordings, tmp_path, monkeypatch):
+    monkeypatch.setenv("PARLER_WEIGHTS", str(tmp_path))
+    with pytest.raises(AnnotatorError, match=r"squim_objective.*PARLER_WEIGHTS"):
+        annotate_folder(recordings, tmp_path / "out", Annotation(quality="squim"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("tagged", "stored"), [(True, False), (False, True)])
+def test_missing_weights_stop_a_lane_before_its_shards(recordings, tmp_path, monkeypatch, tagged, stored):
+    """In the graph: only where the run is going to tag what it stores."""
+    monkeypatch.setenv("PARLER_WEIGHTS", str(tmp_path))
+    corpora = {"own": {"source": {"kind": "folder", "path": str(recordings)}}}
+    recipe = Recipe.model_validate(
+        load_recipe("sample").model_dump() | {"corpora": corpora, "annotation": {"quality": "squim"}}
+    )
+    workspace = Workspace(recipe="own", folder=str(tmp_path))
+    assets = [raw_dataset("own", recipe.corpora["own"], recipe), continuous_tags("own", recipe)]
+    tools = {"workspace": workspace, "tagger": settings_resource(recipe.annotation), "accelerator": Accelerator()}
+    chosen = assets if tagged else assets[:1]
+    done = dg.materialize(assets, selection=chosen, resources=tools, raise_on_error=False)
+    assert done.success is stored
+    assert workspace.lane("own", "raw_dataset").exists() is stored
+    if not stored:
+        (failure,) = (event for event in done.all_events if event.is_step_failure)
+        assert "squim_objective_dns2020.pth" in str(failure.event_specific_data.error)
 
 
 # -------------------------------------------------------------------------------------------------------------- export

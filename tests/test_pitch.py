@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from parler_assets.recipe import Annotation
 from parler_assets.speech.annotators import fcnf0, fcnf0_cpu, penn, spectral
 from parler_assets.speech.annotators.penn import Penn, interpolated, viterbi_path
 from parler_assets.speech.annotators.pitch import AnnotatorError, Praat, summary
@@ -60,7 +61,7 @@ def test_company_in_a_batch_changes_nothing(tracker):
 
 def test_small_batches_give_the_same(weights, monkeypatch):
     monkeypatch.setenv("PARLER_WEIGHTS", str(weights))
-    whole, cut = Penn()(clips()), Penn(batch_seconds=0.1)(clips())
+    whole, cut = Penn()(clips()), Penn(settings=Annotation(batch_seconds=0.1))(clips())
     assert [pitch.mean for pitch in cut] == pytest.approx([pitch.mean for pitch in whole], rel=1e-5)
 
 

@@ -63,13 +63,18 @@ def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinitio
         code_version=f"1.{digest(source, corpus.speaker_names, corpus.genders, corpus.styles, shard_settings.rows)}",
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if from_hub else None,
     )
-    def raw_dataset(workspace: Workspace) -> dg.MaterializeResult:
+    def raw_dataset(
+        context: dg.AssetExecutionContext, workspace: Workspace, tagger: SettingsResource
+    ) -> dg.MaterializeResult:
         """The corpus's clips as Parquet shards: id, audio bytes as published, transcript, speaker, style, duration.
 
         One row is one utterance. A clip that cannot be used is set aside with its reason and never stops the run.
         """
+        from parler_assets.speech.annotators import weights
         from parler_assets.speech.clips import build_raw_dataset
 
+        if corpus.written and _made_in_this_run(context, name, "continuous_tags"):
+            weights.digests(tagger.settings(), tagged=workspace.lane(name, "continuous_tags"))  # ahead of a long fetch
         folder = workspace.lane(name, "raw_dataset")
         result = build_raw_dataset(corpus, folder, shard_settings, workspace.cache, rebuild=workspace.rebuild)
         metadata = stage_metadata(result) | {
@@ -80,6 +85,10 @@ def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinitio
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return raw_dataset
+
+
+def _made_in_this_run(context: dg.AssetExecutionContext, name: str, stage: str) -> bool:
+    return dg.AssetKey([name, stage]) in context.job_def.asset_layer.selected_asset_keys
 
 
 def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:

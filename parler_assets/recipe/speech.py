@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from parler_assets.recipe.section import Section
 
+# Commits of annotators' weights on the Hub; fcnf0++.pt of the first has SHA-256 28d89add0472...
+PENN_COMMIT = "74911e26f43ad38790a42592e77f9d8be0a5dd1c"
+BROUHAHA_COMMIT = "99bf97b13fd4dda2434a6f7c50855933076f2937"
 EDGE_SETS = ("v01_2024_04", "v01", "v02")
 
 
@@ -28,6 +31,8 @@ class Annotation(Section):
     room: Literal["classical", "brouhaha", "brouhaha_fast"] = Field(
         "classical", description="estimator of SNR, C50 and speech duration; brouhaha_fast overlaps less"
     )
+    pitch_revision: str = Field(PENN_COMMIT, description="commit of penn's weights, maxrmorrison/fcnf0-plus-plus")
+    room_revision: str = Field(BROUHAHA_COMMIT, description="commit of Brouhaha's weights, ylacombe/brouhaha-best")
     quality: Literal["none", "squim"] = Field("none", description="STOI, PESQ and SI-SDR")
     batch_seconds: float = Field(600, gt=0, description="seconds of audio in one batch of a network")
 

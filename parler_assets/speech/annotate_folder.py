@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Shards
 from parler_assets.speech import audits, shards
-from parler_assets.speech.annotators import tag_corpus
+from parler_assets.speech.annotators import tag_corpus, weights
 from parler_assets.speech.bins import bin_corpus
 from parler_assets.speech.clips import store_clips
 from parler_assets.speech.corpora.folder import has_table, open_folder, sound_files
@@ -54,11 +54,13 @@ def annotate_folder(
     """Measure and label every recording in `folder`; write tags.parquet, bins.parquet, edges.json, plots and report.md.
 
     Raises:
+        AnnotatorError: an annotator's package or weights are missing.
         SourceError: no recordings, or a table that cannot be read.
         BinError: edges and labels that cannot be used.
     """
     annotation, binning = annotation or Annotation(), binning or Binning(edges="estimated")
     stages = output / "stages"
+    weights.digests(annotation, tagged=stages / "continuous_tags")  # before a long reading: are they here at all?
     raw = _store(folder, stages / "raw_dataset", rebuild)
     tags = tag_corpus(raw.folder, stages / "continuous_tags", annotation, device, rebuild)
     bins = bin_corpus(tags.folder, stages / "text_bins", binning, annotation, rebuild=rebuild)

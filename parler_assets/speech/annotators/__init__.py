@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from parler_assets.recipe import Annotation, digest
 from parler_assets.speech import shards
-from parler_assets.speech.annotators import classical, rate
+from parler_assets.speech.annotators import classical, rate, weights, workers
 from parler_assets.speech.annotators.pitch import AnnotatorError, Pitch, Praat
 from parler_assets.speech.annotators.quality import Quality
 from parler_assets.speech.annotators.room import Room
@@ -30,6 +30,9 @@ VERSION = "1"
 STAGE = "continuous_tags"
 RATE = 16000
 SHORTEST, SILENCE = 0.06, 1e-4  # seconds; how far samples of a clip with any sound move
+# What no tag depends on: how clips are batched changes no number beyond rounding, both eras are measured, and of
+# weights it is their content that counts.
+IRRELEVANT = {"batch_seconds", "era", "pitch_revision", "room_revision"}
 KEPT = ("id", "text", "speaker", "style", "gender", "duration")
 MEASURED = pa.schema(
     [
@@ -64,10 +67,18 @@ def tag_corpus(
         columns = {name: kept[name] for name in KEPT} | {name: measured[name] for name in MEASURED.names}
         return Part(pa.table(columns), aside)
 
-    # How clips are batched changes no number beyond rounding, so it is not part of what a tag depends on.
-    fingerprint = digest(settings.model_dump(mode="json", exclude={"batch_seconds", "era"}), VERSION)
-    columns = [*KEPT, "audio"]
-    return shards.map_shards(raw, folder, fingerprint, transform, columns=columns, label=STAGE, rebuild=rebuild)
+    files = weights.digests(settings, tagged=folder)
+    fingerprint = digest(settings.model_dump(mode="json", exclude=IRRELEVANT), files, VERSION)
+    return shards.map_shards(
+        raw,
+        folder,
+        fingerprint,
+        transform,
+        columns=[*KEPT, "audio"],
+        label=STAGE,
+        facts=lambda: {"weights": files},
+        rebuild=rebuild,
+    )
 
 
 def annotate(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, device: str = "cpu") -> pa.Table:
@@ -76,7 +87,18 @@ def annotate(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, 
     Raises:
         AnnotatorError: an annotator's package or weights are missing.
     """
-    tools = _annotators(settings, device)
+    files = weights.digests(settings)
+    tools = _annotators(settings, device, tuple(files.items()))
+
+    def measured(part: slice) -> list[dict]:
+        return _rows(clips[part], texts[part], settings, tools)
+
+    by_threads = files and device == "cpu"
+    rows = workers.spread(measured, workers.units(clips)) if by_threads else measured(slice(None))
+    return pa.Table.from_pylist(rows, schema=MEASURED)
+
+
+def _rows(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, tools: Annotators) -> list[dict]:
     sounds = [clip.at(RATE) for clip in clips]
     unusable = [_why_unusable(clip) for clip in sounds]
     usable = [clip for clip, why in zip(sounds, unusable, strict=True) if why is None]
@@ -85,11 +107,10 @@ def annotate(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, 
         filtered = [_by_sinc(clip) for clip, why in zip(clips, unusable, strict=True) if why is None]
     found = iter(zip(tools.pitch(usable), tools.room(filtered), tools.quality(filtered), strict=True))
     nothing = (Pitch(None, None), Room(), Quality())
-    rows = [
+    return [
         _row(text, clip.seconds, settings, why, *(next(found) if why is None else nothing))
         for clip, text, why in zip(clips, texts, unusable, strict=True)
     ]
-    return pa.Table.from_pylist(rows, schema=MEASURED)
 
 
 @dataclass(frozen=True)
@@ -102,7 +123,7 @@ class Annotators:
 
 
 @lru_cache(maxsize=2)
-def _annotators(settings: Annotation, device: str) -> Annotators:
+def _annotators(settings: Annotation, device: str, files: tuple[tuple[str, str], ...]) -> Annotators:
     return Annotators(_pitch(settings, device), _room(settings, device), _quality(settings, device))
 
 
@@ -112,7 +133,7 @@ def _pitch(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list
     from parler_assets.speech.annotators.penn import Penn
 
     chosen = {"viterbi": settings.pitch == "penn_viterbi", "fast": settings.pitch == "penn_fast"}
-    return Penn(device, settings.batch_seconds, **chosen)
+    return Penn(device, settings, **chosen)
 
 
 def _room(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Room]]:
@@ -120,7 +141,7 @@ def _room(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[
         return lambda clips: [classical.room(clip.samples) for clip in clips]
     from parler_assets.speech.annotators.brouhaha import Brouhaha
 
-    return Brouhaha(device, settings.batch_seconds, fast=settings.room == "brouhaha_fast")
+    return Brouhaha(device, settings, fast=settings.room == "brouhaha_fast")
 
 
 def _quality(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Quality]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from parler_assets.recipe import Annotation
 from parler_assets.speech.annotators import brouhaha_network, weights
 from parler_assets.speech.annotators.room import NO_SPEECH, Room
 from parler_assets.speech.audio import Clip
@@ -28,8 +29,8 @@ CHUNKS = {"cpu": 32, "cuda": 512}  # of one forward pass
 class Brouhaha:
     """Brouhaha on clips at 16 kHz."""
 
-    def __init__(self, device: str = "cpu", batch_seconds: float = 600, fast: bool = False) -> None:
-        path = weights.fetch("best.ckpt", "ylacombe/brouhaha-best", "the weights of Brouhaha")
+    def __init__(self, device: str = "cpu", settings: Annotation | None = None, fast: bool = False) -> None:
+        path = weights.brouhaha(settings or Annotation()).fetch()
         self.network, seconds, step = brouhaha_network.load(path, device)
         self.device = torch.device(device)
         self.step_seconds = FAST_STEP if fast else step

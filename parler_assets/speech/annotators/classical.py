@@ -107,10 +107,13 @@ def features(spectra: np.ndarray, signal_to_noise: float) -> np.ndarray:
 
 
 def _fall_after_peaks(envelopes: np.ndarray, after: int = 16) -> float:
-    """Typical large drop in dB within 160 ms after a peak, over bands (B, T)."""
+    """Typical large drop in dB within 160 ms after a peak, over bands (B, T) that have one early enough to see it."""
     length = envelopes.shape[1]
-    if length <= after + 2:
+    early = envelopes[:, : max(0, length - after)]
+    seen = (early >= np.percentile(envelopes, 70, axis=1, keepdims=True)).any(axis=1)
+    if length <= after + 2 or not seen.any():
         return float(np.mean(np.ptp(envelopes, axis=1)))
+    envelopes = envelopes[seen]
     ahead = np.lib.stride_tricks.sliding_window_view(envelopes, after, axis=1).min(axis=2)
     here = envelopes[:, : ahead.shape[1]]
     peak = here >= np.percentile(envelopes, 70, axis=1, keepdims=True)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from parler_assets.recipe import Annotation
 from parler_assets.speech.annotators import fcnf0, sinc, weights
 from parler_assets.speech.annotators.fcnf0_cpu import OnCpu
 from parler_assets.speech.annotators.pitch import Pitch
@@ -36,12 +37,12 @@ class Penn:
     """penn's pitch of clips at 16 kHz."""
 
     def __init__(
-        self, device: str = "cpu", batch_seconds: float = 600, *, viterbi: bool = False, fast: bool = False
+        self, device: str = "cpu", settings: Annotation | None = None, *, viterbi: bool = False, fast: bool = False
     ) -> None:
-        path = weights.fetch("fcnf0++.pt", "maxrmorrison/fcnf0-plus-plus", "the weights of penn")
-        self.network, self.device = fcnf0.load(path, device), torch.device(device)
+        settings = settings or Annotation()
+        self.network, self.device = fcnf0.load(weights.penn(settings).fetch(), device), torch.device(device)
         self.logits_of = OnCpu(self.network).logits if self.device.type == "cpu" else self.network.logits
-        self.batch_seconds, self.viterbi, self.hop = batch_seconds, viterbi, HOP * (FAST if fast else 1)
+        self.batch_seconds, self.viterbi, self.hop = settings.batch_seconds, viterbi, HOP * (FAST if fast else 1)
 
     def __call__(self, clips: Sequence[Clip]) -> list[Pitch]:
         return [summary(track) for group in _groups(clips, self.batch_seconds) for track in self.tracks(group)]

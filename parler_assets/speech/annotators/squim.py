@@ -31,8 +31,7 @@ class Squim:
     def __init__(self, device: str = "cpu", batch_seconds: float = 600) -> None:
         from parler_assets.speech.annotators.squim_network import load
 
-        origin = "the weights of torchaudio's SQUIM_OBJECTIVE, CC-BY-4.0"
-        self.network = load(weights.fetch("squim_objective_dns2020.pth", None, origin), device)
+        self.network = load(weights.SQUIM.fetch(), device)
         self.device, self.batch_seconds = device, batch_seconds
 
     def __call__(self, clips: Sequence[Clip]) -> list[Quality]:
