@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.model import packing, product
 from parler_assets.tts.model.dropout import dropout
-from parler_assets.tts.model.packing import Packing, Spans
+from parler_assets.tts.model.packing import Packing, Spans, columns_of
 from tests.tiny_checkpoint import tiny_config
 
 K, LABELS, PROMPTS, DESCRIPTIONS = 4, (19, 7, 31, 12), (5, 9, 2, 9), (6, 3, 8, 1)
@@ -79,6 +79,15 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(model, batch, count_
     assert_same(learnt(model, [batch], packed=True, **options), learnt(model, [batch], **options))
 
 
+def test_columns_that_are_not_learnt_are_still_read(model, batch):
+    """Labels may be left out inside a clip, of all codebooks or of some: these columns keep their places."""
+    labels = batch["labels"].clone()
+    labels[0, 4:7], labels[2, :, 0], labels[3, 0] = -100, -100, -100
+    assert columns_of(labels).sum(1).tolist() == [frames + K for frames in LABELS]
+    given = batch | {"labels": labels}
+    assert_same(learnt(model, [given], packed=True, **ALONE), learnt(model, [given], **ALONE))
+
+
 def test_packed_gives_what_clips_give_alone(model, batch):
     """The batch without any padding to compare with: every clip by itself."""
     alone = []
@@ -109,7 +118,7 @@ def _states(model, batch) -> list[torch.Tensor]:
     """The decoder's last states of every clip of a packed batch."""
     texts = [batch[name] for name in ("input_ids", "attention_mask", "prompt_input_ids", "prompt_attention_mask")]
     reading = model.reading(*texts, None, None, count_padding=False)
-    places = Packing.of(reading, batch["labels"][..., 0] != -100)
+    places = Packing.of(reading, columns_of(batch["labels"]))
     inputs = model.config.decoder.pattern.inputs(batch["labels"])
     return model.hidden(reading, inputs, places)[0].split(places.clips.lengths)
 

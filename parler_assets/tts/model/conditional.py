@@ -21,7 +21,7 @@ from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.decoder import CodesDecoder
 from parler_assets.tts.model.generation import generate, stream
 from parler_assets.tts.model.loss import codebook_loss
-from parler_assets.tts.model.packing import Packing
+from parler_assets.tts.model.packing import Packing, columns_of
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
 from parler_assets.tts.model.reading import Reading, padded_left
 
@@ -276,7 +276,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
     def _learn_packed(
         self, output: ParlerTTSOutput, reading: Reading, ids: Tensor, labels: Tensor, reduction: str
     ) -> None:
-        packing = Packing.of(reading, labels[..., 0] != -100)
+        packing = Packing.of(reading, columns_of(labels))
         targets = pad(self.config.decoder.pattern.counted(labels), (0, 0, reading.columns, 0), value=-100)
         hidden = self.hidden(reading, ids, packing)
         self._fill(output, *self._learnt(hidden, packing.clips.pack(targets)), reduction)

@@ -55,6 +55,11 @@ class Spans:
         return counts.cumsum(0, dtype=torch.int32).to(self.taken.device, non_blocking=True)
 
 
+def columns_of(labels: Tensor) -> Tensor:
+    """Which columns of labels (B, L, K) a clip has, (B, L): all up to its last label, learnt or not."""
+    return (labels != -100).any(-1).flip(1).cumsum(1).flip(1) > 0
+
+
 @dataclass(frozen=True)
 class Packing:
     """A packed batch: its positions, and the description states that they read.
