@@ -44,9 +44,15 @@ def run(
 def dev(recipe: RecipeOption = None, port: int = 3000) -> None:
     """The Dagster UI with its daemon, on this machine only."""
     _prepare(recipe)
+    import dagster as dg
+
+    from parler_assets.clock import come_back
     from parler_assets.resources import project_folder
 
     _free_port(port, "dev")
+    with dg.DagsterInstance.get() as instance:
+        for name in come_back(instance):
+            typer.echo(f"{name} had a time in the future: this machine's clock was ahead. It goes on from now.")
     os.chdir(project_folder())
     command = [_tool("dagster"), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     os.execv(command[0], command)

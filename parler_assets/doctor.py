@@ -34,6 +34,7 @@ def examine(recipe: Recipe, home: Path, data: Path, ports: dict[str, int]) -> It
         packages,
         lambda: dagster_home(home),
         lambda: slots(home),
+        lambda: clock(home),
         lambda: [port(name, number) for name, number in ports.items()],
         lambda: disk(recipe, data),
         accelerator,
@@ -84,6 +85,20 @@ def slots(home: Path) -> Finding:
     if leaked:
         return Finding("GPU slots", f"{len(leaked)} held by ended runs {', '.join(leaked)}", FREED)
     return Finding("GPU slots", f"{len(held)} in use")
+
+
+def clock(home: Path) -> Finding:
+    """Schedules and sensors that wait for a day which a clock that was ahead has shown."""
+    import dagster as dg
+
+    from parler_assets.clock import waiting_for_the_future
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        waiting = waiting_for_the_future(instance)
+    if waiting:
+        remedy = "look whether this machine's clock is right; then start `parler-assets dev` again, which repairs them"
+        return Finding("clock", f"{', '.join(waiting)} last ran in the future and will not run before", remedy)
+    return Finding("clock", "no schedule or sensor is ahead of it")
 
 
 def port(name: str, number: int) -> Finding:

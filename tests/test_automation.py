@@ -7,10 +7,17 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
 
-from parler_assets import automation
+from parler_assets import automation, clock
 from parler_assets.definitions import definitions_of
 from parler_assets.recipe import load_recipe
+from tests.clock import scheduler
 from tests.standin_hub import Repository, StandinHub, standin_hub
 
 EXPRESSO = load_recipe("expresso")
@@ -55,6 +62,28 @@ def test_schedules_ask_for_one_run(repository, name: str, stale_only: bool):
 
 def test_weekly_means_mondays(repository):
     assert repository.get_schedule_def("weekly_rebuild").cron_schedule == "0 2 * * 1"
+
+
+def test_a_clock_that_was_ahead_silences_no_schedule(tmp_path):
+    """Set to next year, and set right again: without `come_back` the schedule would wait for next year."""
+    now = datetime.datetime.now(datetime.UTC)
+    later, day = now + datetime.timedelta(days=365), datetime.timedelta(days=1)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, scheduler(instance) as daemon:
+        daemon.switch_on("rebuild_what_changed", later)
+        assert daemon.at(later + day)
+        assert clock.waiting_for_the_future(instance) == ["rebuild_what_changed"]
+        assert not daemon.at(now + day)
+        assert clock.come_back(instance) == ["rebuild_what_changed"]
+        assert not clock.waiting_for_the_future(instance)
+        assert daemon.at(now + day)
+        assert not daemon.at(now + day / 2), "a clock that goes back a little fires nothing twice"
+        (schedule,) = instance.all_instigator_state()
+        ahead = SensorInstigatorData(later.timestamp(), cursor="{}", last_tick_start_timestamp=later.timestamp())
+        kinds = InstigatorType.SENSOR, InstigatorStatus.RUNNING
+        instance.add_instigator_state(InstigatorState(schedule.origin._replace(instigator_name="hub"), *kinds, ahead))
+        assert "hub" in clock.come_back(instance)
+        states = {state.name: state.instigator_data for state in instance.all_instigator_state()}
+        assert states["hub"] == SensorInstigatorData(cursor="{}")
 
 
 def commit(hub: StandinHub, repo: str, *messages: str) -> str:
