@@ -10,6 +10,7 @@ import threading
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.prompts import RATES
-from parler_assets.tts.say import CHUNK, Request, Sayer, SayError, chunks, readable
+from parler_assets.tts.say import CHUNK, Request, Sayer, SayError, chunks, opened, readable
 from parler_assets.tts.serve import speech_app
 from parler_assets.tts.voice import Utterance
 
@@ -298,9 +299,41 @@ def test_say_joins_the_chunks_with_pauses():
     tone = Tone()
     text = f"{'a' * 100}. {'b' * 100}."
     spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
-    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000)
+    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000), "a sentence is not cut to be gone on from"
     assert spoken.remarks == ()
-    assert tone.sizes == [2]
+    assert tone.sizes == [1, 1]
+
+
+class Carrying(Tone):
+    """A tone with codes, that notes what each batch goes on from."""
+
+    def __init__(self, stops: bool = True) -> None:
+        super().__init__()
+        self.stops, self.after = stops, []
+
+    def speak(self, texts, descriptions, settings, seed, after=None):
+        self.after.append(after and after.text)
+        said = super().speak(texts, descriptions, settings, seed)
+        return [replace(one, stopped=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_parts_of_a_long_text_go_on_from_its_first(stops):
+    tone = Carrying(stops)
+    text = " ".join(f"{letter * 90}." for letter in "abcdef")
+    settings = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
+    Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    first = f"{'a' * 90}."
+    assert tone.sizes == [1, 3, 2]
+    assert tone.after == [None, *[first if stops else None] * 2], "not from speech that was cut"
+    assert [said for said, _ in tone.heard][1:3] == [f"{'b' * 90}.", f"{'c' * 90}."]
+
+
+@given(st.lists(st.text("abc ,.!", min_size=1, max_size=90), min_size=2, max_size=6).map(" ".join))
+def test_parts_and_the_first_fit_together_and_lose_no_letter(text):
+    first, *others = opened(plain := " ".join(text.split()) or "a", 100) or [""]
+    assert not first or "".join("".join([first, *others]).split()) == "".join(plain.split())
+    assert all(len(first) + 1 + len(part) <= 100 for part in others)
 
 
 def test_chunks_fit_the_seconds_the_recipe_allows():
@@ -315,7 +348,7 @@ def test_say_says_what_was_cut_and_what_is_silent(monkeypatch):
     tone = Tone()
     loud = np.sin(np.arange(16000)).astype(np.float32)
     said = [Utterance(loud, 16000, 0.1, False), Utterance(loud * 0, 16000, 0.1, True)]
-    monkeypatch.setattr(tone, "speak", lambda *_: said)
+    monkeypatch.setattr(tone, "speak", lambda *_: [said.pop(0)])
     spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
     assert spoken.remarks[0] == "part 1 of 2 did not end by itself and was cut at 1.0 s"
     assert "part 2 of 2 is silent" in spoken.remarks[1]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from parler_assets.recipe import Evaluation
-from parler_assets.tts.voice import Voice
+from parler_assets.tts.voice import Spoke, Voice
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 SETTINGS = Evaluation(speakers=["Jerry"], styles=["happy"], max_seconds=3.0)
@@ -18,7 +18,9 @@ SAID = ["Jerry speaks slowly.", "Talia whispers.", "Jerry speaks in a happy voic
 def voice(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
     write_tiny_checkpoint(folder)
-    return Voice(folder)
+    voice = Voice(folder)
+    voice.speak(TEXTS[:1], SAID[:1], SETTINGS, 3)  # what is compiled when first used counts for no sample
+    return voice
 
 
 def test_samples_are_given_out_as_they_end(voice):
@@ -39,3 +41,20 @@ def test_a_batch_comes_in_the_order_of_its_texts(voice):
     said = voice.speak(TEXTS, SAID, SETTINGS, [3, 1, 8])
     alone = voice.speak(TEXTS[1:2], SAID[1:2], SETTINGS, [1])
     torch.testing.assert_close(torch.from_numpy(said[1].samples), torch.from_numpy(alone[0].samples))
+
+
+def test_speech_that_goes_on_from_other_speech(voice):
+    """What comes after is what `generate` says behind the same words and codes, without what stood before."""
+    (first,) = voice.speak(TEXTS[:1], SAID[:1], SETTINGS, 3)
+    after = Spoke(TEXTS[0], first.codes)
+    said = voice.speak(TEXTS[1:], SAID[:1] * 2, SETTINGS, [1, 8], after)
+    joined = [f"{TEXTS[0]} {text}" for text in TEXTS[1:]]
+    codes = torch.from_numpy(first.codes).expand(2, -1, -1)
+    options = voice.sampling(SETTINGS) | {"audio_codes": codes, "seed": [1, 8]}
+    whole = voice.model.generate(**voice._inputs(joined, SAID[:1] * 2), **options)
+    T = first.codes.shape[1]
+    assert len(first.samples) == T * voice.hop
+    for one, code, sequence in zip(said, whole.codes, whole.sequences, strict=True):
+        assert code[:, :T].tolist() == first.codes.tolist()
+        assert code[:, T:].tolist() == one.codes.tolist()
+        torch.testing.assert_close(torch.from_numpy(one.samples), sequence[T * voice.hop :][: len(one.samples)])

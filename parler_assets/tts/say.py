@@ -1,6 +1,8 @@
 """Speech on demand: a text, a voice and a style in, samples out. Shared by `parler-assets say` and the server.
 
-Long texts are spoken sentence by sentence, since the models were trained on clips of at most half a minute.
+Long texts are spoken sentence by sentence, since the models were trained on clips of at most half a minute. So that
+all parts have one voice, the first is spoken alone and every other goes on from it: its sound and words stand before
+theirs. Both fit into a clip together, and parts are spoken side by side, none repeating another's mistakes.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.tts.prompts import FASTER, RATES, RECORDING
 
+if TYPE_CHECKING:
+    from parler_assets.tts.voice import Spoke
+
 MOST_CHARACTERS = 20_000
 MOST_OF_A_DESCRIPTION = 1_000  # characters; the corpora's own have one sentence
 CHUNK = 220  # characters spoken at once, at most
+LEAST = 40  # at least, however few seconds a recipe lets the model speak
 CHARACTERS_PER_SECOND = 13  # of read speech at moderate speed, a little below the usual 14 to 15
+ENDS = (".", "!", "?", ";", ":")  # of what counts as a sentence
 PAUSE = 0.18  # seconds between chunks
 
 
@@ -36,7 +43,12 @@ class Speaks(Protocol):
     rate: int
 
     def speak(
-        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
+        self,
+        texts: Sequence[str],
+        descriptions: Sequence[str],
+        settings: Evaluation,
+        seed: int | Sequence[int],
+        after: Spoke | None = None,
     ) -> list: ...
 
 
@@ -104,8 +116,11 @@ class Sayer:
 
     def longest(self, rate: str) -> int:
         """Characters of one chunk, so that it fits into the seconds that the recipe lets the model speak."""
+        return min(CHUNK, self._spoken_at_once(rate))
+
+    def _spoken_at_once(self, rate: str) -> int:
         faster = FASTER ** (RATES.index(rate) - 3) if rate in RATES else 1.0
-        return min(CHUNK, max(40, int(self.settings.max_seconds * CHARACTERS_PER_SECOND * faster)))
+        return max(LEAST, int(self.settings.max_seconds * CHARACTERS_PER_SECOND * faster))
 
     def _describe(self, request: Request, named: dict[str, str]) -> str:
         from parler_assets.speech.descriptions import describe_attributes
@@ -117,17 +132,31 @@ class Sayer:
             raise SayError(f"no description can be made of this: {error}") from None
 
     def speak(self, request: Request, seed: int | None = None) -> Spoken:
-        """All of a request's speech, its chunks in batches."""
+        """All of a request's speech, its parts in batches that go on from the first."""
         started = time.perf_counter()
         pieces, description = self.check(request)
-        first, size, said = self.settings.seed if seed is None else seed, self.settings.batch_size, []
-        for start in range(0, len(pieces), size):
-            batch = pieces[start : start + size]
-            seeds = [first + start + place for place in range(len(batch))]
-            said += self.voice.speak(batch, [description] * len(batch), self.settings, seeds)
+        carried = opened(" ".join(pieces), self._spoken_at_once(request.rate)) if len(pieces) > 1 else []
+        pieces = carried or pieces
+        seed = self.settings.seed if seed is None else seed
+        said = self._part(pieces[:1], description, seed)
+        after, size = self._spoke(pieces[0], said[0]) if carried else None, self.settings.batch_size
+        for start in range(1, len(pieces), size):
+            said += self._part(pieces[start : start + size], description, seed + start, after)
         sound = joined([one.samples for one in said], self.voice.rate)
         remarks = tuple(remark for place, one in enumerate(said, 1) for remark in remarks_on(one, place, len(said)))
         return Spoken(sound, self.voice.rate, description, time.perf_counter() - started, remarks)
+
+    def _part(self, texts: list[str], description: str, seed: int, after: Spoke | None = None) -> list:
+        seeds = [seed + place for place in range(len(texts))]
+        options = {} if after is None else {"after": after}
+        return self.voice.speak(texts, [description] * len(texts), self.settings, seeds, **options)
+
+    def _spoke(self, text: str, said) -> Spoke | None:
+        """What other parts go on from: speech that can be heard, ended by itself and leaves them room in its clip."""
+        from parler_assets.tts.voice import Spoke
+
+        fits = said.duration <= 0.6 * self.settings.max_seconds
+        return Spoke(text, said.codes) if said.codes is not None and fits and not remarks_on(said, 1, 1) else None
 
     def say(self, request: Request, seed: int | None = None) -> np.ndarray:
         """All of a request's samples (N,) float32 at `voice.rate`."""
@@ -196,13 +225,24 @@ def readable(text: str) -> str:
 def chunks(text: str, most: int = CHUNK) -> list[str]:
     """Sentences joined up to `most` characters; a longer sentence is cut at a comma or a space, nothing is lost."""
     pieces: list[str] = []
-    for sentence in re.split(r"(?<=[.!?;:])\s+", text):
+    for sentence in re.split(rf"(?<=[{''.join(ENDS)}])\s+", text):
         for part in _cut(sentence, most):
             if pieces and len(pieces[-1]) + 1 + len(part) <= most:
                 pieces[-1] += f" {part}"
             else:
                 pieces.append(part)
     return pieces
+
+
+def opened(text: str, most: int) -> list[str]:
+    """The first sentences, up to half of `most` characters, then chunks that have room beside them.
+
+    Nothing where already the first sentence is longer: cutting it would be heard more than a change of voice.
+    """
+    first = chunks(text, most // 2)[0]
+    if not first.endswith(ENDS):
+        return []
+    return [first, *chunks(text[len(first) :].strip(), min(CHUNK, most - len(first) - 1))]
 
 
 def _cut(sentence: str, most: int) -> Iterator[str]:

@@ -18,17 +18,27 @@ from parler_assets.recipe import Evaluation
 class Utterance:
     """Generated samples (N,) float32; `seconds` is its share of the wall time of its batch.
 
-    `stopped` is false when the model did not end by itself and was cut at the limit.
+    `stopped` is false when the model did not end by itself and was cut at the limit. `codes` (K, T) are those of the
+    samples, for speech that goes on from them.
     """
 
     samples: np.ndarray
     rate: int
     seconds: float
     stopped: bool
+    codes: np.ndarray | None = None
 
     @property
     def duration(self) -> float:
         return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True)
+class Spoke:
+    """Speech that other speech goes on from: its words and its codes (K, T)."""
+
+    text: str
+    codes: np.ndarray
 
 
 class _Clock:
@@ -64,21 +74,39 @@ class Voice:
         self.codebooks = int(self.model.config.decoder.num_codebooks)
 
     def speak(
-        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
+        self,
+        texts: Sequence[str],
+        descriptions: Sequence[str],
+        settings: Evaluation,
+        seed: int | Sequence[int],
+        after: Spoke | None = None,
     ) -> list[Utterance]:
-        """Speak a batch. With a seed for each text, a sample depends on its own seed and not on its company."""
-        said = dict(self.speak_each(texts, descriptions, settings, seed))
+        """Speak a batch. With a seed for each text, a sample depends on its own seed and not on its company.
+
+        Every text goes on from `after`, in its voice, where that is given; samples are of the text alone.
+        """
+        said = dict(self.speak_each(texts, descriptions, settings, seed, after))
         return [said[place] for place in range(len(texts))]
 
     @torch.inference_mode()
     def speak_each(
-        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
+        self,
+        texts: Sequence[str],
+        descriptions: Sequence[str],
+        settings: Evaluation,
+        seed: int | Sequence[int],
+        after: Spoke | None = None,
     ) -> Iterator[tuple[int, Utterance]]:
         """Speak a batch as `speak` does; (place, utterance) of each as soon as it has ended, the shortest first."""
         from parler_assets.speech.codec import Codec
         from parler_assets.tts.model.generation import begin
 
-        loop, _ = begin(self.model, **self._inputs(texts, descriptions), **self.sampling(settings), seed=seed)
+        inputs, before = self._inputs(texts, descriptions), 0
+        if after is not None:
+            inputs = self._inputs([f"{after.text} {text}" for text in texts], descriptions)
+            inputs["audio_codes"] = torch.from_numpy(after.codes)[None].expand(len(texts), -1, -1)
+            before = after.codes.shape[1]
+        loop, _ = begin(self.model, **inputs, **self.sampling(settings), seed=seed)
         codec, clock, waiting = Codec(self.model.audio_encoder), _Clock(len(texts)), list(range(len(texts)))
         steps = loop.run()
         going = True
@@ -92,8 +120,9 @@ class Voice:
             sounds = codec.decode_tensors([codes[row] for row in ended])
             clock.share(ended)
             for row, sound in zip(ended, sounds, strict=True):
-                samples = sound.float().cpu().numpy()
-                yield row, Utterance(samples, self.rate, clock.spent[row], bool(loop.ended[row]))
+                samples = sound[before * codec.hop :].float().cpu().numpy()
+                own = codes[row][:, before:].cpu().numpy()
+                yield row, Utterance(samples, self.rate, clock.spent[row], bool(loop.ended[row]), own)
             waiting = left
             clock.share([])
 
@@ -109,7 +138,7 @@ class Voice:
             for parts in self.model.stream(**self._inputs(texts, descriptions), **options, seed=seed):
                 yield [part.float().cpu().numpy() for part in parts]
 
-    def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, torch.Tensor]:
+    def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
         description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)
         prompt = self.tokenizers.prompt(list(texts), padding=True, return_tensors="pt").to(self.device)
         return {
