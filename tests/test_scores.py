@@ -364,7 +364,7 @@ def hit_rows(system: str, rate: str) -> list[dict]:
 def test_paired_differences_flag_a_checkpoint_worse_than_its_base():
     rows = hit_rows("finetuned", "very slowly") + hit_rows("base", "quite fast")
     differences = [score.as_dict() for score in card.paired_differences(rows) if isinstance(score, Score)]
-    assert worse_than_base(differences) == ["rate_within_one -1.00 [-1.00, -1.00]"]
+    assert worse_than_base(differences) == ["rate: within one label -1.00 [-1.00, -1.00]"]
     assert not worse_than_base([d | {"value": 0, "high": 0.5} for d in differences])
 
 
@@ -423,7 +423,7 @@ def test_two_scorecards_are_compared_prompt_by_prompt(tmp_path):
     assert found.verdicts["rate_within_one"] == "better"
     assert found.verdicts["word_errors"] == "better"
     assert found.verdicts["gender_hit"] == "no difference seen"
-    assert "word errors | -2.000 | [-2.000, -2.000] | 12 | better" in found.markdown()
+    assert "words wrong in a sample (grammar) | -2.000 | [-2.000, -2.000] | 12 | better" in found.markdown()
     with pytest.raises(CompareError, match=r"missing; materialize"):
         compare_scorecards(tmp_path / "new", tmp_path / "nowhere")
 

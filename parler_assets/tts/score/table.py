@@ -55,6 +55,11 @@ NAMES = {
     "squim_pesq": "quality (SQUIM PESQ)",
     "squim_si_sdr": "distortion (SQUIM SI-SDR, dB)",
     "stoi": "STOI against the real clip",
+    "gender_hit": "gender as asked",
+    "speaker_hit": "speaker as asked",
+    "style_hit": "style as asked",
+    "word_errors": "words wrong in a sample (grammar)",
+    "word_errors_open": "words wrong in a sample (Whisper)",
     "silent": "silent",
     "length_plausible": "plausible length",
     "stopped_by_itself": "ended by itself",
@@ -176,7 +181,8 @@ def worse_than_base(differences: Sequence[dict]) -> list[str]:
     for score in differences:
         wrong = score["low"] > 0 if score["metric"] in LOWER_IS_BETTER else score["high"] < 0
         if wrong:
-            flags.append(f"{score['metric']} {score['value']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]")
+            name = NAMES.get(score["metric"], score["metric"])
+            flags.append(f"{name} {score['value']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]")
     return flags
 
 
