@@ -1,8 +1,10 @@
 """Annotation against DataSpeech's way of doing it: seconds of CPU, memory, and what the fast mode costs in labels.
 
-    python benchmarks/annotation.py speed      in the environment that annotation_env.sh makes
-    python benchmarks/annotation.py memory     a corpus of 100,000 rows made of a few small clips, classical annotators
-    python benchmarks/annotation.py fast       labels that flip between Brouhaha's exact and fast mode
+    python -m benchmarks.annotation speed      in the environment that annotation_env.sh makes
+    python -m benchmarks.annotation memory     a corpus of 100,000 rows made of a few small clips, classical annotators
+    python -m benchmarks.annotation fast       labels that flip between the exact and the fast modes
+
+from the root of the repository, so that its packages are found.
 
 `speed` runs the same clips with the same random weights through both ways in one process. DataSpeech's way: each clip
 is decoded three times and goes alone through penn, through pyannote's sliding inference (batches of 32 chunks, the

@@ -3,8 +3,8 @@
 # annotation is compared with.
 #
 #     benchmarks/annotation_env.sh FOLDER
-#     PYTHONPATH=. FOLDER/bin/python benchmarks/annotation.py speed
-#     PYTHONPATH=. FOLDER/bin/python benchmarks/parity_penn.py        (and parity_brouhaha.py, parity_squim.py)
+#     FOLDER/bin/python -m benchmarks.annotation speed
+#     FOLDER/bin/python -m benchmarks.parity_penn        (and parity_brouhaha, parity_squim)
 #
 # torchaudio has no CPU build for this torch. What is needed of it (resampling, SQUIM) is Python: its compiled parts,
 # which want CUDA, are removed. penn's package lists far more than its network needs, hence --no-deps.

@@ -2,7 +2,7 @@
 
 Needs an environment of its own with torch, torchaudio and pyannote.audio==4.0.7, and this repository on PYTHONPATH:
 
-    PYTHONPATH=. python benchmarks/parity_brouhaha.py
+    python -m benchmarks.parity_brouhaha
 
 Brouhaha is pyannote's PyanNet with three heads; its package pins an old pyannote and adds the heads, the repeated tail
 and the binarised mean, which are written here from its description, independently of the package's own code.

@@ -1,9 +1,8 @@
 """Compare our FCNF0++ with penn itself, on the same random weights, and write the golden file of the tests.
 
-Needs an environment of its own with torch, torchaudio and penn==0.0.14 (penn 1.0 for Viterbi needs torbi, too), and
-this repository on PYTHONPATH:
+Needs the environment that annotation_env.sh makes (penn 1.0's Viterbi needs torbi, whose binaries end with torch 2.11):
 
-    PYTHONPATH=. python benchmarks/parity_penn.py
+    python -m benchmarks.parity_penn
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Needs an environment of its own with torch and torchaudio, and this repository on PYTHONPATH:
 
-    PYTHONPATH=. python benchmarks/parity_squim.py
+    python -m benchmarks.parity_squim
 """
 
 from __future__ import annotations

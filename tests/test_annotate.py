@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -153,6 +157,35 @@ def test_the_era_alone_measures_nothing_again(recordings, tmp_path):
     raw, _ = lane(recordings, tmp_path)
     assert tag_corpus(raw.folder, tmp_path / "tags", Annotation(era="b")).reused
     assert not tag_corpus(raw.folder, tmp_path / "tags", Annotation(phonemes="since_2_2")).reused
+
+
+def test_sigkill_at_random_moments_changes_no_bit(recordings, tmp_path):
+    """Tagging is killed again and again after random times and goes on each time; the seed is printed on failure."""
+    seed = int(os.environ.get("PARLER_SEED") or time.time_ns() % 10**6)
+    print(f"PARLER_SEED={seed}")
+    raw, whole = lane(recordings, tmp_path / "whole", rows=1)
+    chance, folder, kills, longest = random.Random(seed), tmp_path / "killed", 0, whole.seconds
+    for _ in range(60):
+        child = os.fork()
+        if child == 0:
+            try:
+                tag_corpus(raw.folder, folder, CLASSICAL)
+            finally:
+                os._exit(0)
+        time.sleep(chance.uniform(0, longest))
+        os.kill(child, signal.SIGKILL)
+        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        kills += died
+        longest = longest * 1.1 if died else longest / 4
+        if not died and kills < 4:
+            (folder / shards.MANIFEST).unlink(missing_ok=True)  # finished too soon: have it look at its shards again
+        elif not died:
+            break
+    assert kills >= 4
+    done = tag_corpus(raw.folder, folder, CLASSICAL)
+    assert done.digest == whole.digest
+    assert [s.sha256 for s in done.manifest.shards] == [s.sha256 for s in whole.manifest.shards]
+    assert not list(folder.glob(".*.tmp")), "what was half written is swept away"
 
 
 def test_missing_weights_stop_before_work(recordings, tmp_path, monkeypatch):
