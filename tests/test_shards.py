@@ -45,6 +45,31 @@ def test_same_fingerprint_computes_nothing(tmp_path):
     assert again.digest == first.digest
 
 
+@pytest.mark.parametrize("years", [-50, 1])
+def test_what_a_wrong_clock_has_written_is_as_good(tmp_path, years: int):
+    """Times of files are not looked at: not those of a finished stage, nor of one that was cut off, nor of locks."""
+    shards.build(tmp_path / "done", "f1", 2, part)
+    with pytest.raises(ZeroDivisionError):
+        shards.build(tmp_path / "cut", "f1", 2, lambda index: part(1 // (1 - index) - 1))
+    then = time.time() + years * 365 * 86400
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (then, then))
+    assert shards.build(tmp_path / "done", "f1", 2, lambda index: pytest.fail("computed again")).reused
+    made: list[int] = []
+    shards.build(tmp_path / "cut", "f1", 2, lambda index: made.append(index) or part(index))
+    assert made == [1]
+    assert shards.build(tmp_path / "done", "f2", 2, lambda index: part(index + 1)).manifest.rows == 6
+
+
+def test_a_table_that_comes_in_pieces_is_one_shard(tmp_path):
+    pieces = [part(index).table for index in range(3)]
+    schema = pieces[0].schema.with_metadata({"kept": "here"})
+    shards.build(tmp_path, "f1", 1, lambda index: Part(shards.Streamed(schema, iter(pieces))))
+    assert shards.read(tmp_path).to_pydict() == pa.concat_tables(pieces).to_pydict()
+    assert shards.read(tmp_path).schema.metadata == {b"kept": b"here"}
+    assert shards.read_manifest(tmp_path).rows == 9
+
+
 def test_rebuild_computes_but_keeps_the_digest(tmp_path):
     first = shards.build(tmp_path, "f1", 2, part)
     calls: list[int] = []
