@@ -49,7 +49,7 @@ class Judges:
         self.chosen = np.linspace(0, len(rows) - 1, min(clips, len(rows))).astype(int).tolist()
         self.rows = [rows[place] for place in self.chosen]
         self.copies = self.decoded(held_out, self.chosen)
-        self.recogniser = Recogniser(sorted({row["text"] for row in rows} | set(self.train.table["text"].to_pylist())))
+        self.recogniser = Recogniser(sorted({row["text"] for row in rows})[:400])
         self.probe = self._probe()
 
     def decoded(self, split: Split, places: Sequence[int]) -> list[Clip]:
@@ -74,8 +74,13 @@ class Judges:
         tags = annotate(clips, [row["text"] for row in self.rows], Annotation()).to_pylist()
         pairs = list(zip(self.rows, clips, tags, strict=True))
         pitched = [(row, tag["utterance_pitch_mean"]) for row, _, tag in pairs if tag["utterance_pitch_mean"]]
+        pitched = [(row, pitch) for row, pitch in pitched if "male" in row["description"]]  # others are named
         female = [("female" in row["description"], pitch > BETWEEN_GENDERS) for row, pitch in pitched]
-        rates = [(rate_in(row["description"]), tag["speaking_rate_a"] or 0.0) for row, _, tag in pairs]
+        rates = [
+            (place, tag["speaking_rate_a"] or 0.0)
+            for row, _, tag in pairs
+            if (place := rate_in(row["description"])) is not None
+        ]
         named = [(row, clip) for row, clip, _ in pairs if row["speaker"] in self.probe.classes]
         told = self.probe.heard(self._features([clip for _, clip in named], [row for row, _ in named]))
         return {
@@ -94,9 +99,9 @@ def codec_of(voice: Voice):
     return Codec(voice.model.audio_encoder)
 
 
-def rate_in(description: str) -> int:
-    """The place of the rate that a description asks for; the middle where it names none."""
-    return next((place for place, label in enumerate(RATES) if label in description), 3)
+def rate_in(description: str) -> int | None:
+    """The place of the rate that a description asks for in the labels' words; None where it says it otherwise."""
+    return next((place for place, label in enumerate(RATES) if label in description), None)
 
 
 def voice_at(step: Path) -> Voice:
