@@ -17,7 +17,7 @@ import soundfile
 
 from parler_assets.recipe import Corpus, FolderSource, Shards
 from parler_assets.speech import shards
-from parler_assets.speech.audio import encode
+from parler_assets.speech.audio import decode, encode
 from parler_assets.speech.clips import SCHEMA, store_clips
 from parler_assets.speech.corpora import RawClip
 
@@ -207,3 +207,15 @@ def _wait_for_shards(folder, count: int, process: subprocess.Popen) -> None:
         if len(list(folder.glob("*/part-*.parquet"))) >= count:
             return
         time.sleep(0.005)
+
+
+def test_a_wav_that_ends_too_early_is_set_aside_and_one_from_a_pipe_is_not(tmp_path):
+    """libsndfile would take the first for a shorter recording, and its transcript for fast speech."""
+    whole = wav(tone(1.0))
+    result = store(tmp_path, [clip("cut", whole[: len(whole) // 2]), clip("whole", whole)])
+    assert [(row.id, row.reason) for row in result.manifest.set_aside] == [
+        ("cut", "audio is truncated: 15978 of 32000 bytes of samples are there")
+    ]
+    at = whole.index(b"data") + 4
+    piped = whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :]
+    assert decode(piped).seconds == pytest.approx(1.0)

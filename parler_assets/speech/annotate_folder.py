@@ -9,7 +9,7 @@ everything but the speaking rate is measured. A second call goes on where the fi
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from parler_assets.speech.plots import bin_plots
 from parler_assets.speech.shards import SetAside, StageResult
 
 MEASURED = ("speaking_rate", "utterance_pitch_mean", "utterance_pitch_std", "snr", "c50", "stoi", "si_sdr", "pesq")
+ONLY_WITH_QUALITY = ("sdr_noise", "pesq_speech_quality")
 BY_ERA = ("speaking_rate", "snr", "c50")
 
 
@@ -107,18 +108,19 @@ def report_text(
     hours = sum(table["duration"].to_pylist()) / 3600
     lines = [f"# Annotation of {name}", "", f"{table.num_rows} clips, {hours:.2f} hours, {len(aside)} set aside.", ""]
     lines += ["| measurement | clips with a value | lowest | mean | highest |", "|---|---|---|---|---|"]
-    lines += [_measurement(table, column) for column in tags_measured(facts["era"])]
+    measured = [column for column in tags_measured(facts["era"]) if table[column].null_count < table.num_rows]
+    lines += [_measurement(table, column) for column in measured]
     lines += ["", "## Labels", ""]
     for column in facts["labels"]:
         counts = Counter(table[column].to_pylist())
+        if column in ONLY_WITH_QUALITY and not any(counts[label] for label in facts["labels"][column]):
+            continue
         found = [f"{label} {counts[label]}" for label in facts["labels"][column] if counts[label]]
         lines.append(f"- {column}: {', '.join(found) or 'no values'}")
-    measured = [column for column in tags_measured(facts["era"]) if table[column].null_count < table.num_rows]
     problems = audits.plausible(tags.folder) + audits.varied(tags.folder, measured)
     problems += [] if own_edges else audits.drift(bins.folder)  # edges made from these very clips cannot have drifted
     lines += ["", "## What stands out", "", *(f"- {text}" for text in problems or ["nothing"])]
-    notes = Counter(note for text in table["note"].to_pylist() if text for note in text.split("; "))
-    lines += ["", "## Values that are missing", "", *_counted(notes)]
+    lines += ["", "## Values that are missing", "", *_missing(table)]
     lines += ["", "## Set aside", "", *(f"- {row.id}: {row.reason}" for row in aside), *([] if aside else ["nothing"])]
     return "\n".join([*lines, "", "## Plots", "", *(f"![{p.stem}](plots/{p.name})" for p in plots), ""])
 
@@ -130,14 +132,23 @@ def tags_measured(era: str) -> list[str]:
 
 def _measurement(table: pa.Table, column: str) -> str:
     values = [value for value in table[column].to_pylist() if value is not None]
-    if not values:
-        return f"| {column} | 0 | | | |"
     mean = sum(values) / len(values)
     return f"| {column} | {len(values)} | {min(values):.4g} | {mean:.4g} | {max(values):.4g} |"
 
 
-def _counted(counts: Counter[str]) -> list[str]:
-    return [f"- {text}: {count} clips" for text, count in counts.most_common()] or ["none"]
+def _missing(table: pa.Table) -> list[str]:
+    """Why values are missing, how often and where."""
+    where: dict[str, list[str]] = defaultdict(list)
+    for row in table.select(["id", "note", "pitch", "utterance_pitch_mean"]).to_pylist():
+        reasons = (row["note"] or "").split("; ")
+        if row["pitch"] is None and row["utterance_pitch_mean"] is not None:
+            reasons.append("pitch label: the clip's gender is not stated as male or female")
+        for reason in filter(None, reasons):
+            where[reason].append(row["id"])
+    often = sorted(where.items(), key=lambda item: -len(item[1]))
+    return [
+        f"- {reason}: {len(ids)} clip{'s' * (len(ids) > 1)}, such as {', '.join(ids[:3])}" for reason, ids in often
+    ] or ["none"]
 
 
 def main() -> None:

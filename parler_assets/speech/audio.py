@@ -12,6 +12,8 @@ import numpy as np
 import soundfile
 import soxr
 
+STREAMED = 0x7FFFF000  # what is written to a pipe states such a length or more: nobody knew it then
+
 
 class AudioError(ValueError):
     """Bytes that are not usable audio; the message is the reason shown for the clip that is set aside."""
@@ -39,6 +41,7 @@ def decode(data: bytes) -> Clip:
     Raises:
         AudioError: not audio, truncated, empty, or with samples that are not finite.
     """
+    _refuse_cut_wav(data)
     try:
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:  # its full text names the buffer's address: another one in every run
@@ -51,6 +54,21 @@ def decode(data: bytes) -> Clip:
     if not np.isfinite(mono).all():
         raise AudioError("has samples that are not finite numbers")
     return Clip(np.ascontiguousarray(mono), rate)
+
+
+def _refuse_cut_wav(data: bytes) -> None:
+    """libsndfile takes a WAV file that ends too early for a shorter one; its transcript would then be read too fast."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return
+    position = 12
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        there = len(data) - position - 8
+        if data[position : position + 4] == b"data":
+            if there < size < STREAMED:
+                raise AudioError(f"is truncated: {there} of {size} bytes of samples are there")
+            return
+        position += 8 + size + size % 2
 
 
 def encode(samples: np.ndarray, rate: int, format: str = "FLAC") -> bytes:

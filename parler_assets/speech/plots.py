@@ -78,7 +78,7 @@ def png(figure: Figure) -> bytes:
 def _name_bins(chart, values: np.ndarray, edges: Sequence[float], labels: Sequence[str]) -> None:
     bins = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(labels) - 1)
     shares = np.bincount(bins, minlength=len(labels)) / len(values)
-    chart.margins(y=0.35)
+    chart.margins(y=0.75)  # room for the longest label above the highest bar
     for index, (label, share) in enumerate(zip(labels, shares, strict=True)):
         middle = (edges[index] + edges[index + 1]) / 2
         text = f"{label} {share:.0%}"
