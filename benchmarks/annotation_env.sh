@@ -4,7 +4,7 @@
 #
 #     benchmarks/annotation_env.sh FOLDER
 #     FOLDER/bin/python -m benchmarks.annotation speed
-#     FOLDER/bin/python -m benchmarks.parity_penn        (and parity_brouhaha, parity_squim)
+#     FOLDER/bin/python -m benchmarks.parity_penn        (and parity_viterbi, parity_brouhaha, parity_squim)
 #
 # torchaudio has no CPU build for this torch. What is needed of it (resampling, SQUIM) is Python: its compiled parts,
 # which want CUDA, are removed. penn's package lists far more than its network needs, hence --no-deps.
@@ -19,6 +19,8 @@ install torch==2.13.0 "numpy<2.4" soundfile soxr scipy pyarrow pydantic pyyaml f
     huggingface-hub matplotlib praat-parselmouth \
     asteroid-filterbanks einops lightning pytorch-metric-learning torchmetrics pyannote.core pyannote.database \
     pyannote.pipeline pyannote.metrics opt-einsum rich torch-audiomentations yapecs requests psutil tensorboard apprise
+install --no-deps librosa numba llvmlite lazy_loader msgpack pooch joblib audioread decorator standard-aifc \
+    standard-sunau scikit-learn threadpoolctl platformdirs
 install --no-deps pyannote.audio==4.0.7 torchaudio==2.11.0 penn==0.0.14 torchutil
 site="$("$here/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 rm -f "$site"/torchaudio/lib/*.so

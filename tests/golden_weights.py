@@ -35,3 +35,11 @@ def sound(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
     voice = sum(np.sin(k * phase) / k for k in range(1, 12))
     loudness = np.clip(np.sin(2 * np.pi * 1.1 * time + seed), 0, 1)
     return (0.2 * loudness * voice + 0.01 * generator.standard_normal(len(time))).astype(np.float32)
+
+
+def wandering(seed: int, frames: int = 200, bins: int = 1440) -> torch.Tensor:
+    """Logits (T, 1440) of a pitch that glides, in noise that often has a higher peak elsewhere."""
+    generator = np.random.default_rng(seed)
+    centre = 700 + np.cumsum(generator.normal(0, 15, frames))
+    peak = 6 * np.exp(-(((np.arange(bins) - centre[:, None]) / 12) ** 2))
+    return torch.from_numpy(peak + 2.3 * generator.standard_normal((frames, bins))).float()

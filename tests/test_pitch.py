@@ -14,7 +14,7 @@ from parler_assets.speech.annotators import fcnf0, fcnf0_cpu, penn, spectral
 from parler_assets.speech.annotators.penn import Penn, interpolated, viterbi_path
 from parler_assets.speech.annotators.pitch import AnnotatorError, Praat, summary
 from parler_assets.speech.audio import Clip
-from tests.golden_weights import fill, sound
+from tests.golden_weights import fill, sound, wandering
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "penn.npz")
 SECONDS = (0.0625, 0.5, 1.2345)
@@ -131,6 +131,16 @@ def test_viterbi_finds_the_most_probable_path():
 
     every = [[a, b, c, d] for a in bins for b in bins for c in bins for d in bins]
     assert path.tolist() == max(every, key=score)
+
+
+def test_viterbi_is_the_reference_of_penns_decoder():
+    """Recorded from librosa's, torbi's stated reference, with penn 1.0's transitions (benchmarks/parity_viterbi.py)."""
+    golden = np.load(Path(__file__).parent / "golden" / "viterbi.npz")
+    for seed in range(3):
+        logits = wandering(seed)
+        path = viterbi_path(torch.log_softmax(logits, 1)).numpy()
+        assert (path == golden[f"path_{seed}"]).all()
+        assert (path != logits.argmax(1).numpy()).any(), "the most probable bins are another path"
 
 
 def test_viterbi_is_an_annotator_of_its_own(weights, monkeypatch):
