@@ -141,7 +141,7 @@ def _kernel_is_right(device: torch.device, precision: torch.dtype, size: int) ->
     try:
         for how in (by_kernel, one_by_one):
             given = heads.clone().requires_grad_()
-            found = how(*given, spans, spans, True)
+            found = how(given[0], given[1], given[2], spans, spans, True)
             found.square().sum().backward()
             results.append((found.detach(), given.grad))
         torch.testing.assert_close(results[0], results[1], rtol=0.05, atol=0.05)
