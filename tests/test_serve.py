@@ -329,6 +329,23 @@ def test_parts_of_a_long_text_go_on_from_its_first(stops):
     assert [said for said, _ in tone.heard][1:3] == [f"{'b' * 90}.", f"{'c' * 90}."]
 
 
+def test_a_part_that_does_not_come_out_is_spoken_by_itself(monkeypatch):
+    """The model ends at once behind what was said before: as one does that never heard two sentences in a clip."""
+    tone = Carrying()
+    speak = tone.speak
+
+    def brief(texts, descriptions, settings, seed, after=None):
+        said = speak(texts, descriptions, settings, seed, after)
+        return [replace(one, samples=one.samples[:1600]) if after else one for one in said]
+
+    monkeypatch.setattr(tone, "speak", brief)
+    text = " ".join(f"{letter * 90}." for letter in "abc")
+    settings = SETTINGS.model_copy(update={"max_seconds": 20})
+    spoken = Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 3 * 91 * 400 + 2 * int(0.18 * 16000)
+    assert tone.after == [None, f"{'a' * 90}.", None]
+
+
 @given(st.lists(st.text("abc ,.!", min_size=1, max_size=90), min_size=2, max_size=6).map(" ".join))
 def test_parts_and_the_first_fit_together_and_lose_no_letter(text):
     first, *others = opened(plain := " ".join(text.split()) or "a", 100) or [""]

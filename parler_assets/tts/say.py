@@ -138,18 +138,31 @@ class Sayer:
         carried = opened(" ".join(pieces), self._spoken_at_once(request.rate)) if len(pieces) > 1 else []
         pieces = carried or pieces
         seed = self.settings.seed if seed is None else seed
-        said = self._part(pieces[:1], description, seed)
-        after, size = self._spoke(pieces[0], said[0]) if carried else None, self.settings.batch_size
+        said, size = self._part(pieces[:1], description, [seed]), self.settings.batch_size
+        after = self._spoke(pieces[0], said[0]) if carried else None
         for start in range(1, len(pieces), size):
-            said += self._part(pieces[start : start + size], description, seed + start, after)
+            batch = pieces[start : start + size]
+            said += self._going_on(batch, description, [seed + start + place for place in range(len(batch))], after)
         sound = joined([one.samples for one in said], self.voice.rate)
         remarks = tuple(remark for place, one in enumerate(said, 1) for remark in remarks_on(one, place, len(said)))
         return Spoken(sound, self.voice.rate, description, time.perf_counter() - started, remarks)
 
-    def _part(self, texts: list[str], description: str, seed: int, after: Spoke | None = None) -> list:
-        seeds = [seed + place for place in range(len(texts))]
+    def _part(self, texts: list[str], description: str, seeds: list[int], after: Spoke | None = None) -> list:
         options = {} if after is None else {"after": after}
         return self.voice.speak(texts, [description] * len(texts), self.settings, seeds, **options)
+
+    def _going_on(self, texts: list[str], description: str, seeds: list[int], after: Spoke | None) -> list:
+        """Parts after the first; those that do not come out when they go on from it are spoken by themselves.
+
+        A checkpoint that was trained on single sentences alone, as the sample's is, ends with the first.
+        """
+        said = self._part(texts, description, seeds, after)
+        lost = [place for place, one in enumerate(said) if after is not None and not _came_out(texts[place], one)]
+        if lost:
+            again = self._part([texts[place] for place in lost], description, [seeds[place] for place in lost])
+            for place, one in zip(lost, again, strict=True):
+                said[place] = one
+        return said
 
     def _spoke(self, text: str, said) -> Spoke | None:
         """What other parts go on from: speech that can be heard, ended by itself and leaves them room in its clip."""
@@ -161,6 +174,11 @@ class Sayer:
     def say(self, request: Request, seed: int | None = None) -> np.ndarray:
         """All of a request's samples (N,) float32 at `voice.rate`."""
         return self.speak(request, seed).samples
+
+
+def _came_out(text: str, said) -> bool:
+    """Whether it can be heard, ended by itself and is at least a quarter as long as such a text is."""
+    return said.duration * CHARACTERS_PER_SECOND * 4 >= len(text) and not remarks_on(said, 1, 1)
 
 
 def joined(sounds: Sequence[np.ndarray], rate: int) -> np.ndarray:
