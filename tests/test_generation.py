@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 from torch.testing import assert_close
-from transformers import AutoTokenizer, DacConfig, set_seed
+from transformers import AutoTokenizer, DacConfig, GenerationConfig, set_seed
 
 from parler_assets.speech.codec import Codec
 from parler_assets.speech.dac import reach
@@ -197,7 +197,9 @@ def test_the_model_cards_snippet(tmp_path):
         ({"input_ids": torch.full((3, 9), -1)}, "description: token"),
         ({"prompt_attention_mask": torch.ones(3, 5, dtype=torch.long)}, r"ids have shape \(3, 8\)"),
         ({"max_length": 5}, "no room for speech"),
-        ({"num_beams": 2}, "not by beam search"),
+        ({"num_beams": 2}, "num_beams=2 is not supported: generation follows do_sample"),
+        ({"repetition_penalty": 1.2}, "repetition_penalty=1.2 is not supported"),
+        ({"bad_words_ids": [[3]]}, "bad_words_ids"),
         ({"temperature": 0.0}, "temperature 0.0"),
         ({"top_p": 1.5}, "top_p"),
         ({"seed": [1, 2]}, "2 seeds for 3 samples"),
@@ -223,6 +225,33 @@ def test_a_prompt_over_the_table_of_positions(model, inputs):
     long = {"prompt_input_ids": torch.full((3, 600), 5), "prompt_attention_mask": torch.ones(3, 600, dtype=torch.long)}
     with pytest.raises(ValueError, match="shorten"):
         speak(model, inputs | long)
+
+
+def test_fields_of_published_generation_configs_are_harmless(model, inputs):
+    """Those of every known checkpoint, and what transformers writes for the rest at its defaults."""
+    fields = {"do_sample": True, "max_length": 2610, "min_new_tokens": 10, "guidance_scale": 1, "bos_token_id": 1025}
+    old = {"num_beams": 1, "repetition_penalty": 1.0, "typical_p": 1.0, "diversity_penalty": 0.0, "bad_words_ids": None}
+    plain, full = GenerationConfig(**fields), GenerationConfig(**fields, **old, pad_token_id=1024, use_cache=True)
+    said = [speak(model, inputs, generation_config=config, seed=1).codes for config in (plain, full)]
+    assert [code.tolist() for code in said[0]] == [code.tolist() for code in said[1]]
+
+
+def test_a_device_that_cannot_record_goes_on_without(model, inputs, monkeypatch, caplog):
+    class Failing:
+        def __init__(self):
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    said = speak(model, inputs, seed=1).codes
+    begin = Recording.__init__
+
+    def on_cuda(self, step, device):
+        begin(self, step, torch.device("cuda"))
+
+    monkeypatch.setattr(Recording, "__init__", on_cuda)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Failing)
+    again = speak(model, inputs, seed=1).codes
+    assert [code.tolist() for code in again] == [code.tolist() for code in said]
+    assert caplog.text.count("cannot be recorded") == 1
 
 
 @pytest.mark.gpu

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
+
+_log = logging.getLogger(__name__)
 
 
 class Recording:
     """Runs `step`; on a CUDA device from the second time on as a graph, on others as it is.
 
     A graph replays on the same addresses: `forget` it whenever a buffer was replaced. The first run after that is the
-    one that loads kernels and work space, which cannot happen while recording.
+    one that loads kernels and work space, which cannot happen while recording. A device that cannot record, for want
+    of memory or because another program's work cannot be, goes on without.
     """
 
     def __init__(self, step: Callable[[], None], device: torch.device) -> None:
@@ -28,7 +32,19 @@ class Recording:
             self.warm = True
             return
         if self.graph is None:
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):  # records only: nothing runs until it is replayed
+            self.graph = self._recorded()
+        if self.graph is None:
+            self.records = False
+            self.step()
+        else:
+            self.graph.replay()
+
+    def _recorded(self) -> torch.cuda.CUDAGraph | None:
+        try:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):  # records only: nothing runs until it is replayed
                 self.step()
-        self.graph.replay()
+        except RuntimeError as error:
+            _log.warning("steps cannot be recorded as a CUDA graph, generation goes on more slowly: %s", error)
+            return None
+        return graph

@@ -9,6 +9,35 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
+# Fields of a generation config that change what is chosen in transformers and that no model of speech here follows,
+# with the values that change nothing: published files have those.
+NOT_FOLLOWED: dict[str, tuple] = {
+    "repetition_penalty": (1.0,), "encoder_repetition_penalty": (1.0,), "no_repeat_ngram_size": (0,),
+    "encoder_no_repeat_ngram_size": (0,), "diversity_penalty": (0.0,), "num_beam_groups": (1,), "typical_p": (1.0,),
+    "min_p": (), "top_h": (), "epsilon_cutoff": (0.0,), "eta_cutoff": (0.0,), "penalty_alpha": (), "min_length": (0,),
+    "bad_words_ids": (), "sequence_bias": (), "force_words_ids": (), "constraints": (), "suppress_tokens": (),
+    "begin_suppress_tokens": (), "forced_bos_token_id": (), "forced_eos_token_id": (), "stop_strings": (),
+    "exponential_decay_length_penalty": (), "max_time": (), "output_scores": (False,), "output_logits": (False,),
+    "output_attentions": (False,), "output_hidden_states": (False,), "prompt_lookup_num_tokens": (),
+    "watermarking_config": (), "assistant_early_exit": (), "dola_layers": (), "num_beams": (1,),
+}  # fmt: skip
+FOLLOWED = (
+    "do_sample, temperature, top_k, top_p, max_length, max_new_tokens, min_new_tokens, guidance_scale, "
+    "num_return_sequences and return_dict_in_generate"
+)
+
+
+def check_followed(config: GenerationConfig) -> None:
+    """Refuse settings that would be without effect.
+
+    Raises:
+        ValueError: names the setting and those that generation follows.
+    """
+    for name, harmless in NOT_FOLLOWED.items():
+        value = getattr(config, name, None)
+        if value is not None and value not in harmless:
+            raise ValueError(f"{name}={value!r} is not supported: generation follows {FOLLOWED}")
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -33,10 +62,9 @@ class Sampling:
         """Missing values as in the original: top_k 50, and codebooks + 1 columns before the end.
 
         Raises:
-            ValueError: a value out of its range, or beam search.
+            ValueError: a value out of its range, or a setting that generation does not follow, such as beam search.
         """
-        if (config.num_beams or 1) > 1:
-            raise ValueError("num_beams > 1: speech is generated greedily or by sampling, not by beam search")
+        check_followed(config)
         sampling = cls(
             max_length=int(config.max_length or 0),
             min_new=codebooks + 1 if config.min_new_tokens is None else int(config.min_new_tokens),
