@@ -46,7 +46,7 @@ def asked(monkeypatch):
 
 def run(folder: Path, numbers, **options) -> seeds.Seeds:
     recipe = load_recipe("sample")
-    limits = Thresholds(style_probe=0.6)
+    limits = Thresholds(style_probe=0.6, word_error_rate=0.4)
     recipe = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"thresholds": limits})})
     built = seeds.Built(Path("set"), Path("base"), {}, {})
     return seeds.run_seeds(numbers, built, folder, recipe, **options)
@@ -65,6 +65,7 @@ def test_every_seed_trains_and_speaks_with_its_own(tmp_path, asked):
     assert "| style (probe) | 0.600 ± 0.100 [0.500, 0.700] | 0.125 ± 0.000 [0.125, 0.125] |" in text
     assert "at least 0.6: met by the mean, 2 of 3 seeds" in text
     assert "training and generation" in text
+    assert found.verdict("word_error_rate") == "at most 0.4: not scored by every seed"
 
 
 def test_a_score_that_one_seed_lacks_has_no_mean(tmp_path, asked):

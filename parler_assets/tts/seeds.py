@@ -68,12 +68,14 @@ class Seeds:
         """The recipe's threshold beside the mean over seeds, and how many seeds reach it; empty without one."""
         limit = getattr(self.thresholds, metric, None)
         found = self.spread(metric, "finetuned")
-        if limit is None or found is None:
+        if limit is None:
             return ""
         lower = metric in LOWER_IS_BETTER
+        sign = "at most" if lower else "at least"
+        if found is None:
+            return f"{sign} {limit}: not scored by every seed"
         reached = sum(value <= limit if lower else value >= limit for value in found.values)
         met = found.mean <= limit if lower else found.mean >= limit
-        sign = "at most" if lower else "at least"
         return f"{sign} {limit}: {'met' if met else 'not met'} by the mean, {reached} of {len(found.values)} seeds"
 
     def markdown(self) -> str:
@@ -84,7 +86,7 @@ class Seeds:
         lines += ["| | fine-tuned | base (generation alone) | copy | threshold |", "|---|---|---|---|---|"]
         for metric in self.metrics:
             cells = [self.spread(metric, system) for system in ("finetuned", "base", "copy")]
-            if any(cells):
+            if any(cells[:2]) or self.verdict(metric) or (metric in FIRST and any(cells)):
                 shown = [str(cell) if cell else "–" for cell in cells[:2]]
                 shown.append(f"{cells[2].mean:.3f}" if cells[2] else "–")
                 lines.append(f"| {NAMES[metric]} | {' | '.join(shown)} | {self.verdict(metric)} |")
