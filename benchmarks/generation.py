@@ -3,8 +3,10 @@
     benchmarks/reference_env.sh FOLDER
     python benchmarks/generation.py --reference FOLDER/bin/python
 
-The model has 11 M weights (width 256, 6 layers) and a tiny codec, so that steps and not the codec are measured. Runs
-alternate; the least CPU time of each counts. Without --reference only this project is measured.
+Two shapes, both with random weights and a tiny codec, so that steps and not the codec are measured: `small` has 11 M
+weights (width 256, 6 layers), `mini` those of Mini v0.1's decoder (width 1024, 24 layers). Runs alternate; the least
+CPU time of each counts. Beside it stands the floor: steps if a step did nothing but read its weights from memory once.
+Without --reference only this project is measured. A CUDA device is measured by generation_gpu.py.
 """
 
 from __future__ import annotations
@@ -17,9 +19,16 @@ import time
 from functools import partial
 from pathlib import Path
 
-from sides import least, run, table
+from sides import bandwidth, least, run, table
 
-STEPS = 200
+SMALL = {"width": 256, "num_hidden_layers": 6, "ffn_dim": 1024, "num_attention_heads": 4}
+MINI = {"width": 1024, "num_hidden_layers": 24, "ffn_dim": 4096, "num_attention_heads": 16}
+PUBLISHED = {
+    "codebooks": 9, "codebook_size": 1024, "rope": False, "max_position_embeddings": 4096, "vocab_size": 1025,
+    "use_fused_lm_heads": False, "text_width": 192,
+}  # fmt: skip
+SMALL, MINI = SMALL | PUBLISHED, MINI | PUBLISHED
+SHAPES = {"small": (SMALL, 200), "mini": (MINI, 60)}
 CASES = {
     f"{kind}, batch {batch}": {"batch": batch, "options": {"do_sample": kind == "sampled"}}
     for kind in ("greedy", "sampled")
@@ -31,53 +40,64 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", help="python of the environment with parler-tts")
     parser.add_argument("--rounds", type=int, default=3, help="how often every side runs; the least time counts")
+    parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--own", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.own:
         print(json.dumps(generate(given.own)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder))
+        prepare(Path(folder), *SHAPES[given.shape])
         sides = {"this project": partial(run, sys.executable, "generation.py", "--own", folder)}
         for attention in ("eager", "sdpa") if given.reference else ():
             sides[f"parler-tts, {attention}"] = partial(
                 run, given.reference, "parler_reference.py", "generate", folder, attention
             )
-        show(least(given.rounds, sides))
+        show(least(given.rounds, sides), *SHAPES[given.shape])
 
 
-def show(seconds: dict[str, dict[str, float]]) -> None:
+def show(seconds: dict[str, dict[str, float]], shape: dict, steps: int) -> None:
     own, *others = seconds.values()
-    rows = {name: [f"{STEPS / tasks[case]:.0f}" for case in CASES] for name, tasks in seconds.items()}
+    rows = {name: [f"{steps / tasks[case]:.1f}" for case in CASES] for name, tasks in seconds.items()}
+    size, speed = step_bytes(shape), bandwidth("cpu")
+    rows[f"floor: {size / 1e6:.0f} MB a step at {speed / 1e9:.0f} GB/s"] = [f"{speed / size:.1f}"] * len(CASES)
     if others:
         rows["times the faster original"] = [f"{min(o[case] for o in others) / own[case]:.2f}" for case in CASES]
     table("steps per CPU second", list(CASES), rows)
 
 
-def prepare(folder: Path) -> None:
-    """A base with random weights, padded inputs for four samples, and what is asked for."""
+def step_bytes(shape: dict) -> int:
+    """What a step reads at least, in float32: layers without the cross-attention's keys and values, and heads."""
+    d, K, V = shape["width"], shape["codebooks"], shape["codebook_size"] + 1
+    return 4 * (shape["num_hidden_layers"] * (6 * d * d + 2 * d * shape["ffn_dim"]) + K * V * d)
+
+
+def given_inputs(size: int) -> dict:
+    """Padded descriptions and prompts of so many samples."""
     import torch
+
+    generator = torch.Generator().manual_seed(0)
+    inputs = {
+        "input_ids": torch.randint(3, 90, (size, 40), generator=generator),
+        "prompt_input_ids": torch.randint(3, 90, (size, 30), generator=generator),
+        "attention_mask": torch.ones(size, 40, dtype=torch.long),
+        "prompt_attention_mask": torch.ones(size, 30, dtype=torch.long),
+    }
+    for row in range(size):
+        inputs["attention_mask"][row, 40 - 5 * (row % 4) :] = 0
+        inputs["prompt_attention_mask"][row, : 4 * (row % 4)] = 0
+    return inputs
+
+
+def prepare(folder: Path, shape: dict, steps: int) -> None:
+    """A base with random weights, padded inputs for four samples, and what is asked for."""
     from safetensors.torch import save_file
 
     from tests.tiny_checkpoint import write_tiny_checkpoint
 
-    write_tiny_checkpoint(
-        folder / "base", codebooks=9, codebook_size=1024, width=256, rope=False, num_hidden_layers=6, ffn_dim=1024,
-        max_position_embeddings=2048, text_width=192, vocab_size=1025, use_fused_lm_heads=False, ratios=(2, 4, 8, 8),
-        sampling_rate=44100,
-    )  # fmt: skip
-    generator = torch.Generator().manual_seed(0)
-    inputs = {
-        "input_ids": torch.randint(3, 90, (4, 40), generator=generator),
-        "prompt_input_ids": torch.randint(3, 90, (4, 30), generator=generator),
-        "attention_mask": torch.ones(4, 40, dtype=torch.long),
-        "prompt_attention_mask": torch.ones(4, 30, dtype=torch.long),
-    }
-    for row in range(1, 4):
-        inputs["attention_mask"][row, 40 - 5 * row :] = 0
-        inputs["prompt_attention_mask"][row, : 4 * row] = 0
-    save_file(inputs, folder / "inputs.safetensors")
-    limits = {"max_length": STEPS + 1, "min_new_tokens": STEPS + 1}
+    write_tiny_checkpoint(folder / "base", **shape, ratios=(2, 4, 8, 8), sampling_rate=44100)
+    save_file(given_inputs(4), folder / "inputs.safetensors")
+    limits = {"max_length": steps + 1, "min_new_tokens": steps + 1}
     cases = {name: {**case, "options": case["options"] | limits} for name, case in CASES.items()}
     (folder / "cases.json").write_text(json.dumps(cases))
 

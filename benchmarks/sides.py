@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +34,19 @@ def least(rounds: int, sides: dict[str, Callable[[], dict[str, float]]]) -> dict
             for task, seconds in measure().items():
                 found[name][task] = min(seconds, found[name].get(task, float("inf")))
     return found
+
+
+def bandwidth(device: str, size: int = 2**28) -> float:
+    """Bytes a second that a device reads when it adds up numbers from memory, on one thread of a CPU."""
+    import torch
+
+    torch.set_num_threads(1)
+    numbers, best = torch.ones(size // 4, device=device), float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        float(numbers.sum())
+        best = min(best, time.perf_counter() - started)
+    return size / best
 
 
 def table(title: str, columns: Sequence[str], rows: dict[str, Sequence[str]]) -> None:
