@@ -8,10 +8,19 @@ from parler_assets.recipe import HubSource, Recipe
 
 
 def jobs(recipe: Recipe) -> list:
-    """`annotate`: every corpus's lane. `train_and_evaluate`: what comes after. `everything`: both."""
+    """`annotate`: every corpus's lane. `train_and_evaluate`: what comes after. `everything`: both, last in the list.
+
+    `sweep_variants` only where the recipe names variants: it is for the asking, and part of none of the others.
+    """
     lanes = dg.AssetSelection.groups(*recipe.corpora)
     base, joined = dg.AssetSelection.groups("base"), dg.AssetSelection.groups("training", "evaluation")
+    sweep = dg.define_asset_job(
+        "sweep_variants",
+        dg.AssetSelection.groups("sweep"),
+        description="Every variant of the training, scored and compared.",
+    )
     return [
+        *([sweep] if recipe.training.variants else []),
         dg.define_asset_job("annotate", lanes | base, description="Clips to tags, bins, descriptions and codes."),
         dg.define_asset_job("train_and_evaluate", joined, description="Training set, checkpoint, samples and scores."),
         dg.define_asset_job(

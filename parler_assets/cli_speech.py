@@ -111,21 +111,18 @@ def compare(
 
 @app.command()
 def sweep(recipe: RecipeOption = None, device: DeviceOption = "auto") -> None:
-    """Train every variant of the recipe's training, evaluate each, and print one table."""
-    with _built(recipe, device) as (chosen, workspace, built, where):
-        from parler_assets.tts.evaluate import sweep_scores
-        from parler_assets.tts.sweep import comparison, run_sweep
-        from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
+    """Train every variant of the recipe's training, score each, and print one table; UI and MLflow show it too."""
+    chosen, workspace, _ = _opened(recipe)
+    if not chosen.training.variants:
+        _fail("training.variants is empty: name at least one in the recipe, with the settings it changes")
+    from parler_assets.materialize import materialize
+    from parler_assets.tts.sweep import TABLE
 
-        folder = workspace.root / "sweep"
-        try:
-            result = run_sweep(built.training_set, built.base, folder, chosen.training, where)
-        except (TrainingFailed, TrainingRefused) as error:
-            _fail(str(error))
-        scores = sweep_scores(result, built, folder, chosen, where)
-        text = comparison(result, scores)
-        (folder / "comparison.md").write_text(text + "\n", encoding="utf-8")
-        typer.echo(text)
+    outcome = materialize(job="sweep_variants", device=device)
+    if not outcome.success:
+        _fail(outcome.explain())
+    typer.echo((workspace.sweep / TABLE).read_text(encoding="utf-8"))
+    typer.echo(f"MLflow's candidate: {workspace.recall(workspace.sweep).get('candidate', 'not recorded')}")
 
 
 def _opened(recipe: str | None) -> tuple[Recipe, Workspace, Any]:

@@ -8,6 +8,7 @@ from parler_assets import automation
 from parler_assets.assets.corpus import corpus_assets
 from parler_assets.assets.evaluation import evaluation_assets
 from parler_assets.assets.release import release_assets
+from parler_assets.assets.sweep import sweep_assets
 from parler_assets.assets.training import training_assets
 from parler_assets.cluster import executor
 from parler_assets.launchpad import settings_resource
@@ -18,7 +19,8 @@ from parler_assets.resources import Accelerator, Tracking, workspace_of
 def definitions_of(recipe: Recipe) -> dg.Definitions:
     """The asset graph of a recipe: one lane per corpus, joining in the training set."""
     lanes = [part for name, corpus in recipe.corpora.items() for part in corpus_assets(name, corpus, recipe)]
-    parts = [*lanes, *training_assets(recipe), *evaluation_assets(recipe), *release_assets(recipe)]
+    parts = [*lanes, *training_assets(recipe), *evaluation_assets(recipe)]
+    parts += [*sweep_assets(recipe), *release_assets(recipe)]
     sensor = automation.hub_revisions(recipe)
     jobs = automation.jobs(recipe)
     return dg.Definitions(

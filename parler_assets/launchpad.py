@@ -26,7 +26,7 @@ class SettingsResource(dg.ConfigurableResource):
             pydantic.ValidationError: a value outside what the recipe allows; it names the key.
         """
         section = type(self).recipe_section
-        chosen = {name: getattr(self, name) for name in offered(section)}
+        chosen = {name: _plain(getattr(self, name)) for name in offered(section)}
         return type(section).model_validate({**section.model_dump(), **chosen})
 
 
@@ -45,9 +45,20 @@ def settings_resource(section: Section) -> SettingsResource:
 
 
 def offered(section: Section) -> dict:
-    """The settings the Launchpad can show; nested sections and sweeps are changed in the recipe file only."""
+    """The settings the Launchpad can show: optional parts such as `lora` too; other nested ones and sweeps are changed
+    in the recipe file only.
+    """
     fields = type(section).model_fields
-    return {name: field for name, field in fields.items() if not _nested(field.annotation)}
+    return {
+        name: field for name, field in fields.items() if _optional(field.annotation) or not _nested(field.annotation)
+    }
+
+
+def _optional(annotation: Any) -> type[Section] | None:
+    """The section in `Section | None`."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    alone = len(parts) == 1 and len(get_args(annotation)) == 2
+    return parts[0] if alone and isinstance(parts[0], type) and issubclass(parts[0], Section) else None
 
 
 def _nested(annotation: Any) -> bool:
@@ -61,9 +72,25 @@ def _shown(annotation: Any, value: Any) -> tuple[Any, Any]:
 
     The UI writes numbers below a millionth as `1e-8`, which YAML reads as text: those are offered as text.
     """
+    part = _optional(annotation)
+    if part:
+        return _part_of_the_form(part) | None, value and value.model_dump()
     if isinstance(value, float) and 0 < abs(value) < 1e-6:
         return str, repr(value)
     return _plain_type(annotation), value
+
+
+def _part_of_the_form(part: type[Section]) -> Any:
+    """A section as a nested part of the form, with the section's own defaults and descriptions."""
+    fields = {
+        name: (_plain_type(field.annotation), Field(default=field.default, description=field.description))
+        for name, field in part.model_fields.items()
+    }
+    return create_model(f"{part.__name__}Part", __base__=dg.Config, __doc__=part.__doc__, **cast(Any, fields))
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, BaseModel) else value
 
 
 def _plain_type(annotation: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from parler_assets.clock import come_back
 from parler_assets.definitions import definitions_of
 from parler_assets.instance import free_dead_runs, process_tags, progress_logger
 from parler_assets.recipe import load_recipe
@@ -26,19 +27,17 @@ class Outcome:
         return "\n".join([*lines, *(f"  {step}: {reason}" for step, reason in self.failures.items())])
 
 
-def materialize(select: str = "*", rebuild: bool = False) -> Outcome:
-    """Materialize the selected assets and their checks, one after the other."""
+def materialize(select: str = "*", rebuild: bool = False, job: str = "everything", device: str = "auto") -> Outcome:
+    """Materialize a job's assets, or the selected ones of them, and their checks, one after the other."""
     recipe = load_recipe()
     defs = dg.Definitions.merge(definitions_of(recipe), dg.Definitions(loggers={"progress": progress_logger}))
     with dg.DagsterInstance.get() as instance:
         free_dead_runs(instance)
-        job = defs.resolve_job_def("everything")
+        come_back(instance)
         chosen = None if select == "*" else list(_keys(defs, select))
-        result = job.execute_in_process(
-            run_config={
-                "loggers": {"progress": {}},
-                "resources": {"workspace": {"config": {"rebuild": rebuild}}},
-            },
+        resources = {"workspace": {"config": {"rebuild": rebuild}}, "accelerator": {"config": {"device": device}}}
+        result = defs.resolve_job_def(job).execute_in_process(
+            run_config={"loggers": {"progress": {}}, "resources": resources},
             instance=instance,
             tags=process_tags(),
             asset_selection=chosen,

@@ -13,7 +13,7 @@ from typing import Any, cast
 import dagster as dg
 from pydantic import Field, create_model
 
-from parler_assets.tracking import Run, Store
+from parler_assets.tracking import WORK, Run, Store
 
 
 def project_folder() -> Path:
@@ -56,6 +56,10 @@ class Workspace(dg.ConfigurableResource):
     @property
     def finetuned_checkpoint(self) -> Path:
         return self.root / "finetuned_checkpoint"
+
+    @property
+    def sweep(self) -> Path:
+        return self.root / "sweep"
 
     @property
     def evaluation_samples(self) -> Path:
@@ -153,9 +157,22 @@ class Tracking(dg.ConfigurableResource):
         uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.root / 'mlflow.db'}"
         return Store(uri, workspace.recipe, workspace.root)
 
-    def run(self, context: dg.AssetExecutionContext, workspace: Workspace, parent: str | None = None) -> Run:
-        """The MLflow run of this materialization: a retry or a re-execution from failure finds the same one again."""
-        asset = context.asset_key.to_user_string()
+    def run(
+        self,
+        context: dg.AssetExecutionContext,
+        workspace: Workspace,
+        parent: str | None = None,
+        part: str | None = None,
+        work: str | None = None,
+    ) -> Run:
+        """The MLflow run of this materialization: a retry or a re-execution from failure finds the same one again.
+
+        Args:
+            parent: run that this one is nested under.
+            part: name of a part of the asset that has a run of its own.
+            work: digest of what is being made; a new materialization then continues a run that was interrupted.
+        """
+        asset = "/".join([*context.asset_key.path, *([part] if part else [])])
         tags = {
             "dagster.asset": asset,
             "dagster.root_run_id": context.run.root_run_id or context.run_id,
@@ -164,6 +181,8 @@ class Tracking(dg.ConfigurableResource):
         }
         if parent:
             tags["mlflow.parentRunId"] = parent
+        if work:
+            tags[WORK] = f"{asset}:{work}"
         return Run(self.store(workspace), asset, tags)
 
     def link(self, run: str, workspace: Workspace) -> dg.MetadataValue:

@@ -7,17 +7,26 @@ seconds, so it happens when something is recorded and not before.
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+logger = logging.getLogger(__name__)
+
 FIND_TAGS = ("dagster.root_run_id", "dagster.asset")
+AT_ONCE = 1000  # metrics that MLflow takes in one call
+WORK = "parler.work"  # what is being made: an interrupted run of the same work is continued
+# MLflow asks a server that is gone seven times, over minutes: a training's page would stand still meanwhile.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 class TrackingError(RuntimeError):
@@ -50,6 +59,8 @@ class Store:
     def client(self):
         """A client whose database exists. Two processes creating one SQLite file at once break it: hence the lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
         with self.locked():
             from mlflow import MlflowClient
 
@@ -70,15 +81,34 @@ class Store:
             local = self.uri.startswith("sqlite:")
             return client.create_experiment(self.name, str(self.folder / "mlflow_artifacts") if local else None)
 
-    def register(self, name: str, checkpoint: Path, run: str, tags: Mapping[str, str]) -> str:
-        """A new version of a registered model, called `candidate` until a person moves that name on."""
+    def register(self, name: str, checkpoint: Path, run: str | None, tags: Mapping[str, str]) -> str:
+        """A version of a registered model, called `candidate` until a person moves that name on.
+
+        `tags` name the checkpoint's `data_version`: one that is registered already gets no second version.
+        """
         from mlflow.exceptions import MlflowException
 
         with suppress(MlflowException):  # it is registered already
             self.client.create_registered_model(name)
-        version = self.client.create_model_version(name, str(checkpoint), run_id=run, tags=dict(tags)).version
+        known = self.client.search_model_versions(f"name = '{name}'")
+        same = [v.version for v in known if v.tags.get("data_version") == tags["data_version"]]
+        if same:
+            version = same[0]
+            for key, value in tags.items():
+                self.client.set_model_version_tag(name, version, key, value)
+        else:
+            version = self.client.create_model_version(name, str(checkpoint), run_id=run, tags=dict(tags)).version
         self.client.set_registered_model_alias(name, "candidate", version)
         return str(version)
+
+
+class Point(NamedTuple):
+    """A value of one metric at one step, measured at a time in seconds since 1970."""
+
+    key: str
+    step: int
+    value: float
+    at: float
 
 
 class Run:
@@ -94,14 +124,22 @@ class Run:
         if self._id is None:
             with explained(self.store.uri):
                 self._id = self._find_or_create()
-            if self.describe:
-                self.describe(self)
+        if self.describe:
+            describe, self.describe = self.describe, None
+            try:
+                describe(self)
+            except TrackingError:
+                self.describe = describe
+                raise
         return self._id
 
     def _find_or_create(self) -> str:
         client, experiment = self.store.client, self.store.experiment()
         wanted = " and ".join(f"tags.`{key}` = '{self.tags[key]}'" for key in FIND_TAGS)
         found = client.search_runs([experiment], wanted, max_results=1)
+        if not found and WORK in self.tags:
+            wanted = f"tags.`{WORK}` = '{self.tags[WORK]}' and attributes.status != 'FINISHED'"
+            found = client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time DESC"])
         if not found:
             return client.create_run(experiment, run_name=self.name, tags=self.tags).info.run_id
         run = found[0].info.run_id
@@ -120,14 +158,19 @@ class Run:
         try:
             yield self
         except BaseException:
-            self._end("FAILED")
+            self.end("FAILED")
             raise
-        self._end("FINISHED")
+        self.end("FINISHED")
 
-    def _end(self, status: str) -> None:
-        if self._id:
+    def end(self, status: str) -> None:
+        """Say how it ended. That MLflow is gone then must not hide why the block failed, or undo what it made."""
+        if not self._id:
+            return
+        try:
             with explained(self.store.uri):
                 self.store.client.set_terminated(self._id, status)
+        except TrackingError as error:
+            logger.warning("%s", error)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record settings. MLflow refuses a changed value: those of an earlier attempt are left as they are."""
@@ -140,14 +183,22 @@ class Run:
 
     def metrics(self, values: Mapping[str, Any], step: int = 0) -> None:
         """Record the numbers among `values` at `step`; what is not a finite number is left out."""
-        import time
+        self.points([Point(key, step, value, time.time()) for key, value in numbers(values).items()])
 
+    def points(self, points: Sequence[Point]) -> None:
+        """Record values of several metrics and steps at once; MLflow takes at most `AT_ONCE`."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        numbers = {key: value for key, value in flat(values).items() if _finite(value)}
+        run = self.id
         with explained(self.store.uri):
-            self.store.client.log_batch(self.id, [Metric(key, float(v), now, step) for key, v in numbers.items()])
+            self.store.client.log_batch(run, [Metric(p.key, p.value, int(1000 * p.at), p.step) for p in points])
+
+    def recorded(self) -> set[tuple[str, int]]:
+        """Metric and step of every value that MLflow has."""
+        run = self.id
+        with explained(self.store.uri):
+            keys = self.store.client.get_run(run).data.metrics
+            return {(key, point.step) for key in keys for point in self.store.client.get_metric_history(run, key)}
 
     def input(self, name: str, source: Path, version: str, context: str) -> None:
         """Record a data set that this run read; its digest is our data version."""
@@ -157,6 +208,18 @@ class Run:
         tag = InputTag("mlflow.data.context", context)
         with explained(self.store.uri):
             self.store.client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+
+    def note(self, key: str, text: str) -> None:
+        """Record a tag."""
+        run = self.id
+        with explained(self.store.uri):
+            self.store.client.set_tag(run, key, text)
+
+    def adopt(self, run: str) -> None:
+        """Nest a run that exists under this one."""
+        parent = self.id
+        with explained(self.store.uri):
+            self.store.client.set_tag(run, "mlflow.parentRunId", parent)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or a folder's files, into the run."""
@@ -178,6 +241,11 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif value is not None:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers among `values`, by dotted key."""
+    return {key: float(value) for key, value in flat(values).items() if _finite(value)}
 
 
 def _finite(value: Any) -> bool:

@@ -15,7 +15,18 @@ LIBRARY = sorted(path for folder in ("recipe", "speech", "tts", "sample") for pa
 DAGSTER_SIDE = [
     *(
         PACKAGE / name
-        for name in ("definitions.py", "automation.py", "resources.py", "launchpad.py", "metadata.py", "cli.py")
+        for name in (
+            "definitions.py",
+            "automation.py",
+            "resources.py",
+            "launchpad.py",
+            "metadata.py",
+            "cli.py",
+            "tracking.py",
+            "logbook.py",
+            "sweep_record.py",
+            "training_page.py",
+        )
     ),
     *sorted((PACKAGE / "assets").glob("*.py")),
 ]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from parler_assets.definitions import definitions_of
 from parler_assets.launchpad import offered, settings_resource
-from parler_assets.recipe import Recipe, load_recipe
+from parler_assets.recipe import Lora, Recipe, load_recipe
 from tests.graph import described
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -121,6 +121,19 @@ def test_a_value_typed_in_the_launchpad_is_checked_like_the_recipe():
     assert type(trainer)(learning_rate=0.001).settings().learning_rate == 0.001
     with pytest.raises(ValidationError, match="learning_rate"):
         type(trainer)(learning_rate=-1.0).settings()
+
+
+def test_adapters_are_switched_on_in_the_launchpad_and_documented_there():
+    trainer = type(settings_resource(load_recipe("sample").training))
+    assert trainer().settings().lora is None
+    assert trainer(lora={"rank": 8}).settings().lora == Lora(rank=8)
+    with pytest.raises(ValidationError, match="rank"):
+        trainer(lora={"rank": 0}).settings()
+    field = trainer.to_config_schema().as_field().config_type.fields["lora"]
+    assert field.config_type.inner_type.fields["rank"].description
+    kept = settings_resource(load_recipe("sample").training.model_copy(update={"lora": Lora(rank=4)}))
+    assert kept.settings().lora == Lora(rank=4)
+    assert type(kept)(lora=None).settings().lora is None
 
 
 def test_dagster_finds_the_project_through_workspace_yaml(tmp_path: Path):

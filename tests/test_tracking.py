@@ -7,9 +7,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
+from parler_assets.logbook import Logbook
 from parler_assets.resources import Tracking, Workspace
-from parler_assets.tracking import Run, Store, TrackingError, flat
+from parler_assets.tracking import WORK, Run, Store, TrackingError, flat
 
 
 def store(folder: Path) -> Store:
@@ -102,6 +104,49 @@ def test_a_server_that_is_gone_is_named_without_its_password(tmp_path: Path, mon
     with pytest.raises(TrackingError, match=r"MLflow \(http://127.0.0.1:9\)") as error:
         Run(gone, "x", tags()).id  # noqa: B018
     assert "canary" not in str(error.value)
+
+
+LINES = [{"step": step, "time": 1.5 + step, "loss": 4.0 - step, "eval_style/sad": 5.0} for step in range(6)]
+
+
+def values(store: Store, run: str, key: str = "loss") -> list[tuple[int, float, int]]:
+    return [(p.step, p.value, p.timestamp) for p in store.client.get_metric_history(run, key)]
+
+
+def test_a_log_is_recorded_once_though_mlflow_was_gone_and_the_training_resumed(shared: Store, monkeypatch):
+    """Gone after two lines, half of a batch written; killed; resumed at step 2, measured again by another process."""
+    work = {WORK: "finetuned_checkpoint:abc"}
+    log, real = Logbook(Run(shared, "x", tags("first") | work)), shared.client.log_batch
+    for line in LINES[:2]:
+        log.add(line)
+
+    def half(run, metrics):
+        real(run, metrics[:2])  # `step` and `loss`
+        raise MlflowException("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shared.client, "log_batch", half)
+        with pytest.raises(TrackingError):
+            log.add(LINES[2])
+    log.add(LINES[3])  # too early to ask again: it waits
+    assert [step for step, *_ in values(shared, log.run.id)] == [0, 1, 2]
+
+    resumed = Logbook(Run(shared, "x", tags("second") | work))
+    for line in LINES[2:4]:
+        resumed.add(line)
+    with resumed.run.recording():
+        assert resumed.settle(LINES) == log.run.id
+    expected = [(step, 4.0 - step, 1500 + 1000 * step) for step in range(6)]
+    assert values(shared, log.run.id) == expected
+    assert [step for step, *_ in values(shared, log.run.id, "eval_style/sad")] == list(range(6))
+    assert Run(shared, "x", tags("third") | work).id != log.run.id  # that one is finished: this is another
+
+
+def test_a_checkpoint_is_registered_once_and_the_alias_moves(shared: Store, tmp_path: Path):
+    run = Run(shared, "x", tags("registered")).id
+    first, second = ({"data_version": version} for version in ("one", "two"))
+    assert [shared.register("voices", tmp_path, run, of) for of in (first, second, first)] == ["1", "2", "1"]
+    assert shared.client.get_model_version_by_alias("voices", "candidate").version == 1
 
 
 def test_nested_settings_become_dotted_names():

@@ -19,7 +19,7 @@ from parler_assets.tts.data.collate import Collator
 from parler_assets.tts.model.tokenizers import load_tokenizers
 from parler_assets.tts.training import checkpoints, memory, metrics
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
-from parler_assets.tts.training.process import assemble, train
+from parler_assets.tts.training.process import assemble, refuse_precision, train
 from parler_assets.tts.training.text import TextStates
 from parler_assets.tts.training.trainer import FineTuner
 
@@ -384,6 +384,15 @@ def test_a_set_made_for_another_base_is_refused(place, tmp_path):
     job = Job.create(place.set, other.base, tmp_path / "run", settings(), "cpu")
     with pytest.raises(TrainingRefused, match="another base"):
         train(job)
+
+
+def test_a_card_without_bfloat16_is_refused_with_what_it_can_do(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    with pytest.raises(TrainingRefused, match=r"Tesla T4.*training\.precision: float32.*lora"):
+        refuse_precision(settings(precision="bfloat16"), "cuda:0")
+    refuse_precision(settings(precision="float32"), "cuda:0")
+    refuse_precision(settings(precision="bfloat16"), "cpu")
 
 
 def test_too_little_memory_is_refused_with_what_would_help(place, monkeypatch):

@@ -14,6 +14,8 @@ from parler_assets.recipe import Training
 from parler_assets.speech import shards
 from parler_assets.tts.data import TrainingSetError, audit_training_set, build_training_set, open_split
 from parler_assets.tts.data.mixture import mixture_markdown
+from parler_assets.tts.training import fitness
+from parler_assets.tts.training.fitness import few_held_out
 
 SETTINGS = Training(min_seconds=0.5, max_seconds=12)
 
@@ -125,6 +127,22 @@ def test_a_trial_takes_the_same_few_clips_every_time(tmp_path, build):
     assert result.manifest.facts["mixture"][0]["set_aside"]["not chosen"] == 53
     build(write_lane(tmp_path, rows[::-1], held_out=0.3), settings=chosen)
     assert [set(split.table["id"].to_pylist()) for split in both(result.folder)] == [set(ids) for ids in first]
+
+
+def test_few_held_out_clips_are_a_problem_only_where_there_are_more(tmp_path, build, monkeypatch):
+    rows = clip_rows(60)
+    result = build(write_lane(tmp_path, rows, held_out=0.3))
+    assert few_held_out(result.folder) == []
+    monkeypatch.setattr(fitness, "AT_MOST", 0.999)
+    monkeypatch.setattr(fitness, "ENOUGH_HELD_OUT", 40)
+    (problem,) = few_held_out(result.folder)
+    assert "set held_out of the corpora to" in problem
+    monkeypatch.setattr(fitness, "AT_MOST", 0.1)
+    for limit, problems in (("max_train_clips", 0), ("max_held_out_clips", 1)):
+        build(write_lane(tmp_path, rows, held_out=0.3), settings=SETTINGS.model_copy(update={limit: 2}))
+        assert len(few_held_out(result.folder)) == problems
+    monkeypatch.setattr(fitness, "ENOUGH_HELD_OUT", 2)
+    assert few_held_out(result.folder) == []
 
 
 def test_every_setting_is_described():

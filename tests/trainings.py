@@ -17,7 +17,7 @@ from parler_assets.tts.training.job import Job
 from parler_assets.tts.training.process import train
 
 CODEBOOKS, SIZE = 4, 32
-TIMES = ("frames_per_second", "mfu", "seconds", "seconds_left")
+TIMES = ("time", "frames_per_second", "mfu", "seconds", "seconds_left")
 
 
 def settings(**changes) -> Training:

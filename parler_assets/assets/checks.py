@@ -184,6 +184,12 @@ def training_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
                     "codes_intact", "Codes are readable and in range.", of_kinds("corrupt_codes", "codes_out_of_range")
                 ),
                 Check("no_leakage", "No utterance is both trained on and held out.", of_kinds("leakage")),
+                Check(
+                    "enough_held_out",
+                    "The held-out loss comes from at least 400 clips, where there are as many.",
+                    _few_held_out,
+                    blocking=False,
+                ),
             ],
         ),
         asset_checks(
@@ -191,6 +197,24 @@ def training_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
             [Check("complete", "All parts of a checkpoint are there.", _finetuned)],
         ),
     ]
+
+
+def sweep_checks() -> list[dg.AssetChecksDefinition]:
+    """The check of a sweep. It warns: variants that could be trained are compared all the same."""
+    every = "Every variant of the recipe could be trained."
+    return [asset_checks(dg.AssetKey("sweep"), [Check("all_trained", every, _failed_variants, blocking=False)])]
+
+
+def _failed_variants(workspace: Workspace) -> list[str]:
+    from parler_assets.tts.sweep import failures
+
+    return [f"variant {name}: {why}" for name, why in failures(workspace.sweep).items()]
+
+
+def _few_held_out(workspace: Workspace) -> list[str]:
+    from parler_assets.tts.training.fitness import few_held_out
+
+    return few_held_out(workspace.training_set)
 
 
 def _base(workspace: Workspace) -> list[str]:

@@ -1,9 +1,7 @@
 """Where the lanes join: the base checkpoint, the training set and the fine-tuned checkpoint."""
 
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,10 +9,13 @@ import dagster as dg
 from parler_assets.assets.checks import training_checks
 from parler_assets.cluster import gpu_tags
 from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import curves, stage_metadata
+from parler_assets.logbook import Logbook
+from parler_assets.metadata import stage_metadata
 from parler_assets.recipe import SET_SETTINGS, Corpus, PublishedDescriptions, Recipe, digest
 from parler_assets.resources import Accelerator, Tracking, Workspace
-from parler_assets.tracking import Run
+from parler_assets.sweep_record import versions
+from parler_assets.tracking import Run, TrackingError
+from parler_assets.training_page import training_metadata
 
 OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
@@ -30,6 +31,7 @@ OBSERVED = (
     "mfu",
     "seconds_left",
 )
+NOT_RECORDED = "MLflow could not be reached: materialize this asset again, and the finished training is recorded"
 
 
 def training_assets(recipe: Recipe) -> list:
@@ -109,7 +111,7 @@ def training_set(recipe: Recipe) -> dg.AssetsDefinition:
 
 
 def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
-    governing = recipe.training.model_dump(exclude=set(SET_SETTINGS))
+    governing = recipe.training.model_dump(exclude={*SET_SETTINGS, "variants", "candidate_by"})
 
     @dg.asset(
         group_name="training",
@@ -131,17 +133,19 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
 
         Loss is drawn live on this page and in MLflow. A training that was killed goes on at its last checkpoint.
         """
-        from parler_assets.speech.shards import read_manifest
         from parler_assets.tts.launch import run_training
+        from parler_assets.tts.training.job import fingerprint_of
 
         settings, folder, base = trainer.settings(), workspace.finetuned_checkpoint, workspace.base_path()
+        inputs = versions(workspace)
 
         def describe(run: Run) -> None:
-            run.params(settings.model_dump(exclude={"variants"}))
-            run.input("training_set", workspace.training_set, read_manifest(workspace.training_set).digest, "train")
-            run.input("base_checkpoint", base, workspace.recall(workspace.base_checkpoint)["digest"], "base")
+            run.params(settings.model_dump(exclude={"variants", "candidate_by"}))
+            run.input("training_set", workspace.training_set, inputs[0], "train")
+            run.input("base_checkpoint", base, inputs[1], "base")
 
-        with tracking.run(context, workspace).recording(describe) as run:
+        log = Logbook(tracking.run(context, workspace, work=fingerprint_of(settings, *inputs)))
+        with log.run.recording(describe):
             with accelerator.taken(workspace, several=settings.processes > 1) as device:
                 result = run_training(
                     workspace.training_set,
@@ -149,26 +153,39 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
                     folder,
                     settings,
                     device=device,
-                    on_metrics=live(context, run.metrics),
+                    on_metrics=live(context, log.add),
                     rebuild=workspace.rebuild,
                 )
-            recorded = workspace.remembered(folder).get("mlflow_run") if result.reused else run.id
-            if not recorded:  # MLflow could not be reached when this was trained
-                for line in result.metrics:
-                    run.metrics(line, int(line.get("step", 0)))
-                recorded = run.id
+            known = workspace.remembered(folder)
+            recorded = known.get("mlflow_run") if result.reused and known.get("digest") == result.digest else None
+            recorded = recorded or settled(context, log, result.metrics)
         loss = None if result.held_out_loss is None else str(result.held_out_loss)
         where = {"checkpoint": str(result.checkpoint), "digest": result.digest, "held_out_loss": loss}
         workspace.remember(folder, **where, mlflow_run=recorded)
-        metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
+        metadata = training_metadata(result)
+        metadata["mlflow"] = tracking.link(recorded, workspace) if recorded else NOT_RECORDED
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return finetuned_checkpoint
 
 
-def live(context: dg.AssetExecutionContext, record: Callable[[dict, int], None]) -> Callable[[dict], None]:
-    """What training calls with every line of metrics: all go to MLflow, one every few seconds to the asset's page."""
-    shown_at, latest = float("-inf"), {}
+def settled(context: dg.AssetExecutionContext, log: Logbook, lines: list[dict]) -> str | None:
+    """The MLflow run with all lines of a training's log; None where MLflow is gone, which is no reason to fail."""
+    try:
+        return log.settle(lines)
+    except TrackingError as error:
+        context.log.warning(str(error))
+        return None
+
+
+def live(
+    context: dg.AssetExecutionContext, record: Callable[[dict], None], also: dict[str, Any] | None = None
+) -> Callable[[dict], None]:
+    """What training calls with every line of metrics: all go to MLflow, one every few seconds to the asset's page.
+
+    `also` is shown with every observation.
+    """
+    shown_at, latest = float("-inf"), dict(also or {})
 
     def report(metrics: dict) -> None:
         nonlocal shown_at
@@ -176,32 +193,9 @@ def live(context: dg.AssetExecutionContext, record: Callable[[dict, int], None])
         if time.monotonic() - shown_at >= OBSERVE_EVERY or "eval_loss" in metrics:
             shown_at = time.monotonic()
             context.log_event(dg.AssetObservation(context.asset_key, metadata=dict(latest)))
-        record(metrics, int(metrics.get("step", 0)))  # last: it may fail, and the page is to go on
+        record(metrics)  # last: it may fail, and the page is to go on
 
     return report
-
-
-def training_metadata(result) -> dict[str, Any]:
-    """Loss curves and last values of a finished training, and the licences its checkpoint inherits."""
-    series = {
-        name: [(row["step"], row[key]) for row in result.metrics if key in row]
-        for name, key in (("training", "loss"), ("held out", "eval_loss"))
-    }
-    metadata = {
-        "checkpoint": dg.MetadataValue.path(str(result.checkpoint)),
-        "reused": result.reused,
-        "seconds": round(result.seconds, 1),
-        "updates": result.updates,
-        "chosen_update": result.chosen_update,
-        "licences": dg.MetadataValue.json(licences_of(result.checkpoint)),
-        "loss_curve": curves({name: points for name, points in series.items() if points}, "update", "loss"),
-    }
-    return metadata if result.held_out_loss is None else metadata | {"held_out_loss": float(result.held_out_loss)}
-
-
-def licences_of(checkpoint: Path) -> dict[str, str]:
-    """Corpus to licence, as the checkpoint carries them."""
-    return json.loads((checkpoint / "provenance.json").read_text(encoding="utf-8"))["licences"]
 
 
 def licence(corpus: Corpus) -> str | None:

@@ -38,9 +38,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for name in self.corpora:
-            if not name.isidentifier() or name in ("training", "evaluation", "base"):
+            if not name.isidentifier() or name in ("training", "evaluation", "base", "sweep"):
                 raise ValueError(
-                    f"corpora.{name}: a corpus needs a lower-case identifier other than training, evaluation, base"
+                    f"corpora.{name}: a corpus needs a lower-case identifier other than training, evaluation, base, "
+                    "sweep"
                 )
         if self.annotation.era == "b" and self.binning.edges.startswith("v01"):
             raise ValueError(

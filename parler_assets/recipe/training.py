@@ -42,9 +42,9 @@ class Base(Section):
 class Lora(Section):
     """Low-rank adapters instead of all weights, for cards of 12-16 GB; merged into the weights when saved."""
 
-    rank: int = Field(16, ge=1, le=512)
+    rank: int = Field(16, ge=1, le=512, description="columns of an adapter: more learn more, and take more memory")
     alpha: float = Field(32.0, gt=0, description="strength: updates are scaled by alpha / rank")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="of what goes into an adapter")
     targets: list[str] = Field(
         ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"], min_length=1, description="decoder layers adapted"
     )
@@ -114,6 +114,10 @@ class Training(Section):
         {}, description="a sweep: name to the settings it changes, each trained, scored and compared"
     )
 
+    candidate_by: Literal["held_out_loss", "adherence"] = Field(
+        "held_out_loss", description="what the variant that MLflow's registry calls `candidate` is best by"
+    )
+
     def variant(self, name: str) -> Training:
         """The settings of one variant of the sweep, itself without variants."""
         return Training.model_validate({**self.model_dump(exclude={"variants"}), **self.variants[name]})
@@ -123,6 +127,9 @@ class Training(Section):
         for name, changes in self.variants.items():
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or "variants" in changes:
                 raise ValueError(f"variants.{name}: needs a lower-case name, and changes settings other than variants")
+            fixed = sorted(set(changes) & set(SET_SETTINGS))
+            if fixed:
+                raise ValueError(f"variants.{name}.{fixed[0]}: all variants are trained on the same training set")
             try:
                 self.variant(name)
             except ValidationError as error:

@@ -3,6 +3,11 @@
 JOB.json is what `launch` (or `Job.write`) wrote. With `--tied` the process watches its standard input, ends with its
 whole process group when that closes (the launcher is gone), and starts `accelerate launch` itself where the job asks
 for several processes.
+
+Several machines: `accelerate config` writes a file on each, PARLER_ACCELERATE_CONFIG names it, and training.processes
+counts the processes of all of them. The launcher's machine is rank 0; on every other one, which sees the same folder,
+
+    accelerate launch --config_file FILE --machine_rank 1 --num_processes N -m parler_assets.tts.train JOB.json
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import threading
 from pathlib import Path
 
 FAILURE = "failure.txt"
+CONFIG = "PARLER_ACCELERATE_CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,11 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def distributed(processes: int, device: str, job: Path) -> list[str]:
-    """The command that starts several processes on this machine."""
+    """The command that starts several processes on this machine, or this machine's part of several machines'."""
+    several = os.environ.get(CONFIG)
+    launch = [sys.executable, "-m", "accelerate.commands.launch"]
+    run = ["--mixed_precision", "no", "--num_processes", str(processes), "-m", "parler_assets.tts.train", str(job)]
+    if several:
+        return [*launch, "--config_file", several, *run]
     where = ["--cpu"] if device == "cpu" else ["--multi_gpu"]
-    plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *where, "--num_processes", str(processes), *plain]
-    return [*command, "-m", "parler_assets.tts.train", str(job)]
+    plain = ["--num_machines", "1", "--dynamo_backend", "no", "--main_process_port", "0"]
+    return [*launch, *where, *plain, *run]
 
 
 def _train(job) -> int:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from parler_assets.speech import shards
 from parler_assets.tts.data import audit_training_set
 from parler_assets.tts.training.job import Job, TrainingRefused
+
+ENOUGH_HELD_OUT = 400
+AT_MOST = 0.1  # share of a set that is held out to have so many
+
+
+def few_held_out(training_set: Path) -> list[str]:
+    """A problem where the held-out loss comes from fewer than 400 clips although there are more.
+
+    There are more where a limit left some out, or where a tenth of all clips would be 400.
+    """
+    manifest = shards.read_manifest(training_set)
+    mixture = manifest.facts["mixture"]
+    held_out = sum(record["held_out_rows"] for record in mixture)
+    clips = held_out + sum(record["train_rows"] for record in mixture)
+    if held_out >= ENOUGH_HELD_OUT:
+        return []
+    less = f"the held-out loss comes from {held_out} clips; {ENOUGH_HELD_OUT} make that of a style steady"
+    if any("training.max_held_out_clips" in row.reason for row in manifest.set_aside):
+        return [f"{less}: training.max_held_out_clips leaves some out"]
+    if clips * AT_MOST >= ENOUGH_HELD_OUT:
+        share = f"{ENOUGH_HELD_OUT / clips:.3f}"
+        return [f"{less}, and there are {clips}: set held_out of the corpora to {share} or more, or list held_out_ids"]
+    return []
 
 
 def refuse_unfit(job: Job) -> None:

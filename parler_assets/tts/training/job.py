@@ -12,7 +12,7 @@ from parler_assets.tts.base import checkpoint_digest
 
 VERSION = "1"
 # Settings without influence on the weights: how often is looked and saved, and what the training set already obeyed.
-_IDLE = (*SET_SETTINGS, "variants", "log_every", "save_every", "keep_checkpoints", "like_reference")
+_IDLE = (*SET_SETTINGS, "variants", "candidate_by", "log_every", "save_every", "keep_checkpoints", "like_reference")
 
 _PATHS = ("training_set", "base", "folder")
 
@@ -23,6 +23,11 @@ class TrainingRefused(ValueError):
 
 class TrainingFailed(RuntimeError):
     """Training that ended without a checkpoint; the message says why, and what of it is kept."""
+
+
+def fingerprint_of(settings: Training, training_set: str, base: str) -> str:
+    """Of everything the weights follow from; `training_set` and `base` are digests of their content."""
+    return digest(settings.model_dump(mode="json", exclude=set(_IDLE)), training_set, base, VERSION)
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,7 @@ class Job:
     @classmethod
     def create(cls, training_set: Path, base: Path, folder: Path, settings: Training, device: str) -> Job:
         base_digest = checkpoint_digest(base)
-        obeyed = settings.model_dump(mode="json", exclude=set(_IDLE))
-        fingerprint = digest(obeyed, shards.read_manifest(training_set).digest, base_digest, VERSION)
+        fingerprint = fingerprint_of(settings, shards.read_manifest(training_set).digest, base_digest)
         training_set, base, folder = training_set.resolve(), base.resolve(), folder.resolve()
         return cls(training_set, base, folder, settings, device, fingerprint, base_digest)
 

@@ -63,6 +63,7 @@ def assemble(job: Job) -> FineTuner:
     for split, lengths in ((train_split, sizes), (held_out_split, held_out_sizes)):
         _refuse_too_long(split, lengths, facts["max_positions"])
     args = arguments(job)
+    refuse_precision(settings, str(args.device))
     limit, pass_cost = facts["max_positions"], PASS_COST[args.device.type]
     plan = Plan(sizes, train_split.weights, settings, limit, args.world_size, pass_cost)
     args.max_steps = len(plan)
@@ -82,6 +83,21 @@ def assemble(job: Job) -> FineTuner:
     return FineTuner(
         job, model, args, updates, held_out, held_out_reader, _peak(args), _packed(decoder, args, settings)
     )
+
+
+def refuse_precision(settings: Training, device: str) -> None:
+    """Stop where a card would only emulate bfloat16 (before Ampere), many times slower than float32.
+
+    Raises:
+        TrainingRefused: naming the card and what it can do instead.
+    """
+    if settings.precision != "bfloat16" or not device.startswith("cuda"):
+        return
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise TrainingRefused(
+            f"{torch.cuda.get_device_name(device)} computes no bfloat16: set training.precision: float32, and where "
+            "memory is short training.lora: {rank: 16} or training.max_positions"
+        )
 
 
 def _refuse_too_long(split: Split, lengths: Lengths, limit: int | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -209,7 +210,7 @@ class FineTuner(Trainer):
         step = self.state.global_step
         if self.is_world_process_zero():
             epoch = round(step / self.updates.plan.updates_per_epoch, 4)
-            metrics.append(self.job.metrics, {"step": step, "epoch": epoch} | line)
+            metrics.append(self.job.metrics, {"step": step, "epoch": epoch, "time": round(time.time(), 3)} | line)
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
