@@ -223,6 +223,17 @@ def test_products_and_their_gradients_are_torch_s(shape, frozen):
         assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
+def test_products_take_tensors_whose_rows_lie_apart():
+    torch.manual_seed(0)
+    x, weight, gradient = torch.randn(6, 3, 8)[:, 1], torch.randn(24, 8), torch.randn(6, 3, 24)[:, 2]
+    found = {}
+    for how in (product.multiply, linear):
+        given = weight.clone().requires_grad_()
+        how(x, given).backward(gradient)
+        found[how] = given.grad
+    assert_close(found[product.multiply], found[linear], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")
 def test_products_are_torch_s_where_onednn_is_not_wanted():
     x, weight = torch.randn(4, 8), torch.randn(6, 8)
