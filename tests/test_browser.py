@@ -13,17 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.browser import NEEDED, page, visit, window
 from tests.server import ROOT, Server, dagster_dev, until
 from tests.tiny import BROKEN, write_tiny_recipe
 
-CHROMIUM = shutil.which("chromium")
 SECRET = "hf_canary_4711"
-WAIT = 120_000  # milliseconds
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: install Debian's package `chromium` to run this journey"),
-]
+pytestmark = NEEDED
+__all__ = ["page", "window"]
 
 
 @pytest.fixture(scope="module")
@@ -41,34 +37,6 @@ def server(tmp_path_factory) -> Iterator[Server]:
     assert SECRET not in done.stdout + done.stderr
     with dagster_dev(recipe, home, Path("data"), cwd=folder, HF_TOKEN=SECRET) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def window():
-    """One browser window: its pages share what they have loaded."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_context(viewport={"width": 1600, "height": 1300})
-        browser.close()
-
-
-@pytest.fixture
-def page(window, request) -> Iterator:
-    """A page of its own; PARLER_SCREENSHOTS=FOLDER keeps what it showed at the end."""
-    page = window.new_page()
-    page.set_default_timeout(WAIT)
-    yield page
-    if os.environ.get("PARLER_SCREENSHOTS"):
-        page.wait_for_timeout(1500)
-        page.screenshot(path=Path(os.environ["PARLER_SCREENSHOTS"]) / f"{request.node.name}.png")
-    page.close()
-
-
-def visit(page, server: Server, path: str, text: str) -> None:
-    page.goto(server.url + path, wait_until="domcontentloaded")
-    page.get_by_text(text).first.wait_for()
 
 
 def test_lineage_shows_lanes_that_join(page, server: Server):
