@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from parler_assets.speech.codec import Codec
+from parler_assets.speech.codec import Codec, alike
 from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.codebooks import FREE, DelayPattern
 from parler_assets.tts.model.sampling import Endings
@@ -136,6 +136,12 @@ def test_codec_alone(model, recorded):
     decoded = codec.decode([recorded[f"codec.codes.{i}"].numpy() for i in range(3)])
     for i, sound in enumerate(decoded):
         assert_close(torch.from_numpy(sound), recorded[f"codec.decoded.{i}"], rtol=0, atol=5e-5)
+
+
+def test_sounds_of_like_length_are_decoded_together():
+    assert alike([5, 100, 80, 74, 0, 100], 0.75) == [[1, 5, 2], [3], [0], [4]]
+    assert alike([3, 4, 3], 1.0) == [[1], [0, 2]]
+    assert alike([], 1.0) == []
 
 
 def test_labels(recorded):

@@ -113,12 +113,17 @@ class Codec:
 
     @torch.no_grad()
     def decode_tensors(self, codes: Sequence[Tensor]) -> list[Tensor]:
-        """Samples (T * hop,) float32 of codes (K, T), on the codec's device."""
-        frames = [code.shape[1] for code in codes]
-        device = self._parameter().device
-        if device.type == "cpu" and len(set(frames)) > 1:  # a batch saves nothing there, padding costs
-            return [self.decode_tensors([code])[0] for code in codes]
-        batch = torch.zeros(len(codes), self.codebooks, max(frames, default=0), dtype=torch.long, device=device)
+        """Samples (T * hop,) float32 of codes (K, T), on the codec's device, decoded in groups of like length."""
+        # on a CPU a batch saves nothing and padding costs
+        shortest = 1.0 if self._parameter().device.type == "cpu" else 0.75
+        sounds: dict[int, Tensor] = {}
+        for places in alike([code.shape[1] for code in codes], shortest):
+            sounds |= zip(places, self._decoded([codes[place] for place in places]), strict=True)
+        return [sounds[place] for place in range(len(codes))]
+
+    def _decoded(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        frames, device = [code.shape[1] for code in codes], self._parameter().device
+        batch = torch.zeros(len(codes), self.codebooks, max(frames), dtype=torch.long, device=device)
         if not batch.numel():
             return [torch.zeros(0, device=device) for _ in codes]
         for row, code in zip(batch, codes, strict=True):
@@ -129,6 +134,17 @@ class Codec:
 
     def _parameter(self) -> Tensor:
         return next(self.network.parameters())
+
+
+def alike(lengths: Sequence[int], shortest: float) -> list[list[int]]:
+    """Places of the lengths in groups, longest first: none is shorter than this share of its group's longest."""
+    groups: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if groups and lengths[place] >= shortest * lengths[groups[-1][0]]:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
 
 
 @contextmanager
