@@ -29,7 +29,8 @@ def come_back(instance: dg.DagsterInstance) -> list[str]:
     ahead = _ahead(instance)
     for state in ahead:
         instance.purge_ticks(state.instigator_origin_id, state.selector_id, FOR_EVER)
-        instance.update_instigator_state(state.with_data(_from_now(state)))
+        if data := _from_now(state):
+            instance.update_instigator_state(state.with_data(data))
     return [state.name for state in ahead]
 
 
@@ -52,6 +53,7 @@ def _latest(instance: dg.DagsterInstance, state: InstigatorState) -> float:
 
 
 def _from_now(state: InstigatorState) -> ScheduleInstigatorData | SensorInstigatorData | None:
+    """What a schedule or sensor is to remember instead; nothing of one that was never started."""
     data = state.instigator_data
     if isinstance(data, ScheduleInstigatorData):
         return ScheduleInstigatorData(data.cron_schedule, start_timestamp=time.time())
@@ -62,4 +64,4 @@ def _from_now(state: InstigatorState) -> ScheduleInstigatorData | SensorInstigat
             cursor=data.cursor,
             sensor_type=data.sensor_type,
         )
-    return data
+    return None

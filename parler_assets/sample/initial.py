@@ -21,14 +21,14 @@ LONGEST = 400  # frames that generation stops at: ten seconds
 
 
 def configuration(codec: DacModel) -> ParlerTTSConfig:
-    """About 2.4 M parameters beside the codec's 1.5 M: what 8 MB of 16-bit weights hold."""
+    """About 2.3 M parameters beside the codec's 1.5 M: what 8 MB of 16-bit weights hold."""
     text = T5Config(
         vocab_size=WORDS, d_model=96, d_ff=192, d_kv=32, num_layers=2, num_heads=3, dropout_rate=0.0,
         feed_forward_proj="gated-gelu", is_encoder_decoder=False, use_cache=False,
     )  # fmt: skip
     size = int(codec.config.codebook_size)
     decoder = ParlerTTSDecoderConfig(
-        vocab_size=size + 8, max_position_embeddings=1024, num_hidden_layers=4, ffn_dim=560, num_attention_heads=5,
+        vocab_size=size + 8, max_position_embeddings=1024, num_hidden_layers=4, ffn_dim=640, num_attention_heads=5,
         hidden_size=160, dropout=0.0, num_codebooks=int(codec.config.n_codebooks), pad_token_id=size, eos_token_id=size,
         bos_token_id=size + 1, rope_embeddings=True, use_fused_lm_heads=True,
     )  # fmt: skip
