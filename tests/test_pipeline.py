@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from parler_assets.definitions import definitions_of
 from parler_assets.recipe import load_recipe
 from parler_assets.speech import shards
+from parler_assets.tts import evaluate as evaluating
 from tests.clock import scheduler
 from tests.standin_hub import StandinHub, standin_hub
 from tests.tiny import BROKEN, write_tiny_recipe
@@ -38,12 +39,12 @@ class Graph:
     data: Path
     instance: dg.DagsterInstance
 
-    def run(self, *assets: str, **resources: dict) -> dg.ExecuteInProcessResult:
-        """Materialize some assets, or all, with values typed in the Launchpad for this run."""
-        job = definitions_of(load_recipe(self.recipe)).resolve_job_def("everything")
+    def run(self, *assets: str, job: str = "everything", **resources: dict) -> dg.ExecuteInProcessResult:
+        """Materialize some assets, or all of a job, with values typed in the Launchpad for this run."""
+        graph = definitions_of(load_recipe(self.recipe)).resolve_job_def(job)
         config = {"resources": {name: {"config": values} for name, values in resources.items()}}
         chosen = [dg.AssetKey(name.split("/")) for name in assets] or None
-        return job.execute_in_process(
+        return graph.execute_in_process(
             run_config=config, instance=self.instance, raise_on_error=False, asset_selection=chosen
         )
 
@@ -153,6 +154,11 @@ def test_loss_was_shown_while_training_ran(first, graph: Graph):
     losses = [record.asset_observation.metadata["loss"].value for record in records if "loss" in _numbers(record)]
     assert losses
     assert all(isinstance(loss, float) for loss in losses)
+    shown = metadata(first)["finetuned_checkpoint"]
+    tables = {column: shown[f"held_out_by_{column}"].records for column in ("codebook", "style", "speaker")}
+    assert {record.data["style"] for record in tables["style"]} <= {"happy", "sad"}
+    assert all(record.data["checkpoint"] for records in tables.values() for record in records)
+    assert shown["codebook_curves"].startswith("![held-out loss over update]")
 
 
 def _numbers(record) -> dict:
@@ -247,6 +253,45 @@ def test_a_release_arrives_with_cards_from_lineage_and_the_token_is_nowhere(seco
         if file.is_file() and SECRET in file.read_bytes().decode("latin1")
     ]
     assert not holding
+
+
+def test_a_sweep_goes_on_where_it_was_and_names_its_candidate(second, graph: Graph, monkeypatch):
+    """The second variant's scoring fails at first: the first is not trained again, and MLflow's run is continued."""
+    real = evaluating.variant_scores
+
+    def scores(name, *given):
+        if name == "longer":
+            raise RuntimeError("the machine was switched off")
+        return real(name, *given)
+
+    before = graph.recipe.read_text()
+    graph.edit(training={"variants": {"slow": {"learning_rate": 0.0005}, "longer": {"max_steps": 5}}})
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluating, "variant_scores", scores)
+        assert not graph.run(job="sweep_variants").success
+    result = graph.run(job="sweep_variants")
+    graph.recipe.write_text(before)
+    assert result.success, result
+    shown = metadata(result)["sweep"]
+    records = {record.data["variant"]: record.data for record in shown["variants"].records}
+    assert set(records) == {"slow", "longer"}
+    assert shown["candidate"] == shown["best_by_held_out_loss"] in records
+    assert shown["best_by_adherence"] in records
+
+    client = MlflowClient(f"sqlite:///{graph.data / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    found = client.search_runs([experiment], "tags.`dagster.asset` LIKE 'sweep%'")
+    runs = {run.data.tags["dagster.asset"]: run for run in found}
+    assert (len(found), set(runs)) == (3, {"sweep", "sweep/slow", "sweep/longer"})
+    assert {run.info.status for run in found} == {"FINISHED"}
+    parent = runs.pop("sweep").info.run_id
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent}
+    steps = [point.step for point in client.get_metric_history(runs["sweep/longer"].info.run_id, "loss")]
+    assert steps == [1, 2, 3, 4, 5]
+    assert "style_probe" in runs["sweep/slow"].data.metrics
+    named = client.get_model_version_by_alias("tiny", "candidate")
+    assert named.tags["variant"] == shown["candidate"]
+    assert {file.path for file in client.list_artifacts(parent)} == {"comparison.md", "comparison.json"}
 
 
 def test_the_nightly_schedule_rebuilds_what_an_edit_made_stale_and_nothing_else(second, graph: Graph):
