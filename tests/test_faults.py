@@ -77,6 +77,8 @@ def layout(tmp_path_factory) -> Iterator[Layout]:
     (folder / "dagster.yaml").write_text(yaml.safe_dump(instance))
     grpc = {"host": "127.0.0.1", "port": int(code), "location_name": LOCATION}
     (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"grpc_server": grpc}]}))
+    # Made before anybody else looks: Dagster's processes that create one database at once spoil it for all.
+    dg.DagsterInstance.from_config(str(folder)).dispose()
     module = ["-m", "tests.slow_location", "--location-name", LOCATION]
     with standin_hub() as hub:
         address = ["code-server", "start", "-h", "127.0.0.1", "-p", code]

