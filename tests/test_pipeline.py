@@ -289,7 +289,7 @@ def test_a_sweep_goes_on_where_it_was_and_names_its_candidate(second, graph: Gra
     steps = [point.step for point in client.get_metric_history(runs["sweep/longer"].info.run_id, "loss")]
     assert steps == [1, 2, 3, 4, 5]
     assert "style_probe" in runs["sweep/slow"].data.metrics
-    named = client.get_model_version_by_alias("tiny", "candidate")
+    named = client.get_model_version_by_alias("voice", "candidate")
     assert named.tags["variant"] == shown["candidate"]
     assert {file.path for file in client.list_artifacts(parent)} == {"comparison.md", "comparison.json"}
 
