@@ -48,9 +48,11 @@ def distributed(processes: int, device: str, job: Path) -> list[str]:
     run = ["--mixed_precision", "no", "--num_processes", str(processes), "-m", "parler_assets.tts.train", str(job)]
     if several:
         return [*launch, "--config_file", several, *run]
-    where = ["--cpu"] if device == "cpu" else ["--multi_gpu"]
+    if device == "cpu":  # where accelerate starts one process, however many are asked for
+        spread = ["--standalone", "--nproc_per_node", str(processes)]
+        return [sys.executable, "-m", "torch.distributed.run", *spread, "-m", "parler_assets.tts.train", str(job)]
     plain = ["--num_machines", "1", "--dynamo_backend", "no", "--main_process_port", "0"]
-    return [*launch, *where, *plain, *run]
+    return [*launch, "--multi_gpu", *plain, *run]
 
 
 def _train(job) -> int:

@@ -63,6 +63,7 @@ def assemble(job: Job) -> FineTuner:
     for split, lengths in ((train_split, sizes), (held_out_split, held_out_sizes)):
         _refuse_too_long(split, lengths, facts["max_positions"])
     args = arguments(job)
+    _refuse_apart(settings.processes, args.world_size)
     refuse_precision(settings, str(args.device))
     limit, pass_cost = facts["max_positions"], PASS_COST[args.device.type]
     plan = Plan(sizes, train_split.weights, settings, limit, args.world_size, pass_cost)
@@ -97,6 +98,15 @@ def refuse_precision(settings: Training, device: str) -> None:
         raise TrainingRefused(
             f"{torch.cuda.get_device_name(device)} computes no bfloat16: set training.precision: float32, and where "
             "memory is short training.lora: {rank: 16} or training.max_positions"
+        )
+
+
+def _refuse_apart(wanted: int, found: int) -> None:
+    """Processes that have not found each other would all train alone, and write over each other's checkpoints."""
+    if wanted != found:
+        raise TrainingRefused(
+            f"training.processes is {wanted}, but this process is one of {found}: check num_processes, num_machines "
+            "and the main process's address in the configuration of accelerate (on CPUs it joins no machines)"
         )
 
 
