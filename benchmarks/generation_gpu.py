@@ -1,9 +1,10 @@
-"""Generation on a CUDA device: the shape of Mini v0.1 in bfloat16 with random weights, its codec in float32.
+"""Generation on a CUDA device: Mini v0.1's decoder with random weights and a tiny codec, all in bfloat16.
 
     python benchmarks/generation_gpu.py
 
 Printed are the seconds of computing for a second of speech at batch 1, the time to the first sound when streaming, and
-the throughput at batch 64, each with the least that reading the weights once a step takes. Without a device it says so.
+the throughput at batch 64; beside the first, the least that reading the weights once a step takes. Without a device it
+says so.
 """
 
 from __future__ import annotations
