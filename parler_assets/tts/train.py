@@ -1,11 +1,12 @@
-"""One training process: `python -m parler_assets.tts.train JOB.json`, alone or under `accelerate launch`.
+"""One training process: `python -m parler_assets.tts.train JOB.json`, alone or as one of several.
 
 JOB.json is what `launch` (or `Job.write`) wrote. With `--tied` the process watches its standard input, ends with its
-whole process group when that closes (the launcher is gone), and starts `accelerate launch` itself where the job asks
-for several processes.
+whole process group when that closes (the launcher is gone), and where the job asks for several processes starts them:
+by `accelerate launch` on GPUs, by torch's launcher on CPUs.
 
-Several machines: `accelerate config` writes a file on each, PARLER_ACCELERATE_CONFIG names it, and training.processes
-counts the processes of all of them. The launcher's machine is rank 0; on every other one, which sees the same folder,
+Several machines with GPUs: `accelerate config` writes a file on each, PARLER_ACCELERATE_CONFIG names it, and
+training.processes counts the processes of all of them. The launcher's machine is rank 0; on every other one, which sees
+the same folder,
 
     accelerate launch --config_file FILE --machine_rank 1 --num_processes N -m parler_assets.tts.train JOB.json
 """

@@ -39,7 +39,7 @@ def train(job: Job) -> None:
         TrainingRefused: the training set, the base or the device will not do.
         TrainingFailed: a loss was not finite, or nothing could be saved.
     """
-    started = time.time()
+    started = time.monotonic()
     refuse_unfit(job)
     trainer = assemble(job)
     try:
@@ -50,7 +50,7 @@ def train(job: Job) -> None:
             f"or training.lora ({error})"
         ) from error
     if trainer.is_world_process_zero():
-        finish(job, trainer, time.time() - started)
+        finish(job, trainer, time.monotonic() - started)
     trainer.accelerator.wait_for_everyone()
 
 
