@@ -215,4 +215,6 @@ def test_a_second_run_is_reused_and_new_edges_are_not(tmp_path):
 def test_drift_is_reported(tmp_path):
     tags = write_tags(tmp_path / "tags", [{"snr_a": 5.0 + index / 100} for index in range(20)])
     result = bin_corpus(tags, tmp_path / "bins", Binning(edges="v01"), Annotation())
-    assert any("noise: 100% of the clips are 'very noisy'" in problem for problem in audits.drift(result.folder))
+    (problem,) = audits.drift(result.folder)
+    assert problem.startswith("noise: 100% of the clips are 'very noisy', the outermost bin; the edges do not suit")
+    assert "binning.tolerances" in audits.drift(result.folder, estimated=True)[0]

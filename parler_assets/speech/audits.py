@@ -99,18 +99,25 @@ def known_labels(folder: Path) -> list[str]:
     return problems
 
 
-def drift(folder: Path, limit: float = 0.5) -> list[str]:
-    """Too many clips in the outermost bins: the corpus is unlike the one the edges were made from."""
-    problems = []
+UNLIKE = "the edges do not suit this corpus: set binning.edges to estimated, or to edges made with the same estimators"
+STRETCHED = "a few outliers stretch the edges: lower binning.tolerances, or leave the corpus out of binning.leading"
+
+
+def drift(folder: Path, estimated: bool = False, limit: float = 0.5) -> list[str]:
+    """Too many clips in the outermost bins: the corpus is unlike the one the edges were made from.
+
+    Args:
+        folder: a lane's text_bins.
+        estimated: the edges were made from this recipe's own clips, so that only those can be to blame.
+        limit: the share of clips that is too many.
+    """
+    remedy, problems = STRETCHED if estimated else UNLIKE, []
     for column, labels in shards.read_manifest(folder).facts["labels"].items():
         values = [label for label in shards.read(folder, [column])[column].to_pylist() if label is not None]
         for outer in (labels[0], labels[-1]):
             share = values.count(outer) / len(values) if values else 0.0
             if share > limit:
-                problems.append(
-                    f"{column}: {share:.0%} of the clips are {outer!r}, the outermost bin: the edges do not suit this "
-                    "corpus; set binning.edges to estimated, or to edges made with the same estimators"
-                )
+                problems.append(f"{column}: {share:.0%} of the clips are {outer!r}, the outermost bin; {remedy}")
     return problems
 
 
