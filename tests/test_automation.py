@@ -60,8 +60,15 @@ def test_schedules_ask_for_one_run(repository, name: str, stale_only: bool):
     assert schedule.job_name == "everything"
 
 
-def test_weekly_means_mondays(repository):
-    assert repository.get_schedule_def("weekly_rebuild").cron_schedule == "0 2 * * 1"
+def test_the_daemons_scheduler_rebuilds_everything_on_mondays_at_two(tmp_path):
+    sunday, hour = datetime.datetime(2026, 11, 29, 12, tzinfo=datetime.UTC), datetime.timedelta(hours=1)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, scheduler(instance) as daemon:
+        daemon.switch_on("weekly_rebuild", sunday)
+        assert not daemon.at(sunday + 13.9 * hour)
+        assert daemon.at(sunday + 14.1 * hour) == [{"*"}]
+        assert not daemon.at(sunday + 7 * 24 * hour)
+        (run,) = instance.get_runs()
+    assert run.job_name == "everything"
 
 
 def test_a_clock_that_was_ahead_silences_no_schedule(tmp_path):
