@@ -156,8 +156,13 @@ def _sayer(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
         validate_base(folder)
     except BaseError as error:
         _fail(str(error))
+    from parler_assets.tts.voice import BrokenCheckpoint
+
     with _device(device, workspace) as where:
-        yield load_sayer(folder, chosen.evaluation, chosen.describing, where)
+        try:
+            yield load_sayer(folder, chosen.evaluation, chosen.describing, where)
+        except BrokenCheckpoint as error:  # on loading, or what `say` asked of it
+            _fail(str(error))
 
 
 def _finetuned(workspace: Workspace) -> Path:

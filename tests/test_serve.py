@@ -10,6 +10,7 @@ import threading
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import httpx
@@ -19,13 +20,15 @@ import pytest
 import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.prompts import RATES
-from parler_assets.tts.say import CHUNK, Request, Sayer, SayError, chunks, opened, readable
+from parler_assets.tts.say import CHUNK, Request, Sayer, SayError, chunks, load_sayer, opened, readable
 from parler_assets.tts.serve import speech_app
-from parler_assets.tts.voice import Utterance
+from parler_assets.tts.voice import BrokenCheckpoint, Utterance
+from tests.tiny_checkpoint import write_tiny_checkpoint
 
 SETTINGS = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"], batch_size=8)
 
@@ -60,14 +63,13 @@ def tone():
     return Tone(pause=0.02)
 
 
-@pytest.fixture
-def address(tone):
-    """The address of a running server on a free port."""
+@contextmanager
+def running(sayer: Sayer):
+    """The address of a server that runs on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = speech_app(Sayer(tone, SETTINGS, Describing()))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(speech_app(sayer), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -75,6 +77,12 @@ def address(tone):
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(timeout=10)
+
+
+@pytest.fixture
+def address(tone):
+    with running(Sayer(tone, SETTINGS, Describing())) as url:
+        yield url
 
 
 @pytest.fixture
@@ -148,6 +156,8 @@ def test_instructions_replace_the_description(client, tone):
         ({"extra_body": {"style": "furious"}}, "default, happy"),
         ({"extra_body": {"rate": "breakneck"}}, "quite fast"),
         ({"input": "<p></p>"}, "nothing to say"),
+        ({"input": "日本語のテキスト"}, "another script"),
+        ({"input": "مرحبا بالعالم"}, "another script"),
         ({"response_format": "aac"}, "response_format"),
         ({"input": "a" * 3000}, "a word of 3000 characters"),
         ({"instructions": "very " * 6000}, "a description of 30000 characters"),
@@ -167,6 +177,11 @@ def test_what_is_no_request_is_answered_in_openais_form(address):
     for answer, status in ((httpx.get(f"{address}/v1/audio/speech"), 405), (httpx.get(f"{address}/nowhere"), 404)):
         assert answer.status_code == status
         assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_emoji_and_markup_within_a_text_are_left_out(client, tone):
+    client.audio.speech.create(model="m", voice="Jerry", input="<b>Hello</b> 🙂 &amp; goodbye.")
+    assert tone.heard[-1][0] == "Hello & goodbye."
 
 
 def test_a_burst_shares_batches_and_every_answer_is_its_own(client, tone):
@@ -238,6 +253,7 @@ def test_sound_comes_before_the_speech_is_finished(address, tone):
         yield [np.full(1000, 0.1, np.float32) for _ in texts]
         go_on.wait(20)
         yield [np.full(500, 0.2, np.float32) for _ in texts]
+        return [Utterance(np.full(1500, 0.1, np.float32), 16000, 0.1, True) for _ in texts]
 
     tone.stream = stream
     body = {"model": "m", "voice": "Jerry", "input": "Hello there.", "response_format": "pcm"}
@@ -255,6 +271,111 @@ def test_what_is_wrong_with_the_speech_is_said_in_a_header(client, tone, monkeyp
     monkeypatch.setattr(tone, "speak", lambda *_: cut)
     answer = client.audio.speech.with_raw_response.create(model="m", voice="Jerry", input="Hello.")
     assert "silent" in answer.headers["x-parler-remarks"]
+
+
+LONG = " ".join(f"{letter * 90}." for letter in "abcdef")
+BRIEF = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_parts_of_a_long_text_go_on_from_its_first_as_say_lets_them(stream):
+    told, served = Carrying(), Carrying()
+    said = Sayer(told, BRIEF, Describing()).speak(Request(LONG, "Talia"))
+    body = {"input": LONG, "voice": "Talia", "response_format": "pcm", "stream": stream}
+    with running(Sayer(served, BRIEF, Describing())) as url:
+        answer = httpx.post(f"{url}/v1/audio/speech", json=body)
+    assert len(answer.content) == 2 * len(said.samples)
+    assert (served.sizes, served.after, served.seeds) == (told.sizes, told.after, told.seeds)
+    assert served.heard == told.heard
+
+
+def test_long_texts_of_two_clients_do_not_go_on_from_each_other():
+    tone = Carrying()
+    texts = [" ".join(f"{letter * 90}." for letter in letters) for letters in ("abc", "xyz")]
+
+    def ask(text):
+        return httpx.post(f"{url}/v1/audio/speech", json={"input": text, "voice": "Jerry", "response_format": "pcm"})
+
+    with running(Sayer(tone, BRIEF, Describing())) as url, ThreadPoolExecutor(2) as pool:
+        sizes = [len(answer.content) for answer in pool.map(ask, texts)]
+    assert sizes[0] == sizes[1]
+    pairs = {after[0] + text[0] for text, after in tone.behind if after}
+    assert pairs == {"ab", "ac", "xy", "xz"}
+
+
+def broken(folder, change):
+    """A tiny checkpoint whose weights were changed."""
+    write_tiny_checkpoint(folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def silenced(weights):
+    for name in weights:
+        if name.startswith("audio_encoder.decoder.conv2"):
+            weights[name].zero_()
+
+
+def never_ending(weights):
+    """The head's rows for the end id (32) far from every state that speaks."""
+    for name in weights:
+        if "lm_head" in name:
+            rows = weights[name].view(4, -1, weights[name].shape[-1])
+            rows[:, 32:] = 0
+            rows[:, :32] *= 50
+
+
+def huge(weights):
+    """Finite weights that overflow on the way."""
+    for name in weights:
+        if "lm_head" in name:
+            weights[name].fill_(3e38)
+
+
+SHORT = SETTINGS.model_copy(update={"max_seconds": 0.5})
+
+
+@pytest.mark.parametrize(("change", "remark"), [(silenced, "is silent"), (never_ending, "did not end by itself")])
+def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, remark, tmp_path):
+    sayer = load_sayer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
+    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
+    with running(sayer) as url:
+        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
+        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
+        counts = httpx.get(f"{url}/health").json()["chunks"]
+    assert whole.status_code == 200
+    assert remark in whole.headers["x-parler-remarks"]
+    assert decode(whole.content).seconds <= 0.6
+    last = json.loads(events.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert last["type"] == "speech.audio.done"
+    assert remark in " ".join(last["remarks"])
+    assert counts["silent" if change is silenced else "cut"] == 2
+
+
+def test_a_checkpoint_that_computes_no_numbers_is_answered_with_500(tmp_path):
+    sayer = load_sayer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
+    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
+    with running(sayer) as url:
+        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
+        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
+        health = httpx.get(f"{url}/health").json()
+    assert whole.status_code == 500
+    assert "no numbers (NaN or infinite)" in whole.json()["error"]["message"]
+    last = json.loads(events.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert last["type"] == "error"
+    assert "no numbers" in last["error"]["message"]
+    assert health["chunks"]["failed"] == 2
+
+
+def test_weights_that_are_no_numbers_are_refused_on_loading(tmp_path):
+    def diverged(weights):
+        name = next(name for name in weights if "fc1" in name)
+        weights[name][0, 0] = float("nan")
+
+    with pytest.raises(BrokenCheckpoint, match=r"fc1.*its training diverged"):
+        load_sayer(broken(tmp_path / "checkpoint", diverged), SHORT, Describing())
 
 
 def wait_for(condition, seconds: float = 20) -> bool:
@@ -309,10 +430,12 @@ class Carrying(Tone):
 
     def __init__(self, stops: bool = True) -> None:
         super().__init__()
-        self.stops, self.after = stops, []
+        self.stops, self.after, self.behind, self.seeds = stops, [], [], []
 
     def speak(self, texts, descriptions, settings, seed, after=None):
         self.after.append(after and after.text)
+        self.behind += [(text, self.after[-1]) for text in texts]
+        self.seeds += seed
         said = super().speak(texts, descriptions, settings, seed)
         return [replace(one, stopped=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
 

@@ -57,3 +57,27 @@ def test_speech_that_goes_on_from_other_speech(voice):
         assert code[:, :T].tolist() == first.codes.tolist()
         assert code[:, T:].tolist() == one.codes.tolist()
         torch.testing.assert_close(torch.from_numpy(one.samples), sequence[T * voice.hop :][: len(one.samples)])
+
+
+def test_speech_that_goes_on_is_streamed_as_it_is_spoken(voice):
+    """Pieces joined are the speech, whether it goes on from other speech or not, and its codes come with it."""
+    (first,) = voice.speak(TEXTS[:1], SAID[:1], SETTINGS, 3)
+    for after in (None, Spoke(TEXTS[0], first.codes)):
+        heard, ended = streamed(voice.stream(TEXTS[1:], SAID[:1] * 2, SETTINGS, [1, 8], after))
+        spoken = voice.speak(TEXTS[1:], SAID[:1] * 2, SETTINGS, [1, 8], after)
+        for parts, given, one in zip(heard, ended, spoken, strict=True):
+            torch.testing.assert_close(torch.cat(parts), torch.from_numpy(one.samples), atol=1e-4, rtol=1e-3)
+            assert given.codes.tolist() == one.codes.tolist()
+            assert given.stopped == one.stopped
+
+
+def streamed(stream):
+    """Pieces of two texts, and what the stream returned."""
+    heard = [[], []]
+    while True:
+        try:
+            pieces = next(stream)
+        except StopIteration as ended:
+            return heard, ended.value
+        for kept, part in zip(heard, pieces, strict=True):
+            kept.append(torch.from_numpy(part))

@@ -78,6 +78,15 @@ class Spoken:
         return len(self.samples) / self.rate
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How a request is spoken: its parts in order; where `carried`, the others go on from the first."""
+
+    parts: list[str]
+    description: str
+    carried: bool
+
+
 class Sayer:
     """Speaks requests with a checkpoint; knows the recipe's voices and styles."""
 
@@ -131,40 +140,62 @@ class Sayer:
         except ValueError as error:
             raise SayError(f"no description can be made of this: {error}") from None
 
+    def plan(self, request: Request) -> Plan:
+        """The parts of a request, those of a long text with room for the first beside each. Raises as `check`."""
+        pieces, description = self.check(request)
+        carried = opened(" ".join(pieces), self._spoken_at_once(request.rate)) if len(pieces) > 1 else []
+        return Plan(carried or pieces, description, bool(carried))
+
+    def seeds(self, plan: Plan, seed: int | None = None) -> list[int]:
+        """A seed for each part, from the recipe's on: the same request sounds the same whatever company it had."""
+        first = self.settings.seed if seed is None else seed
+        return [first + place for place in range(len(plan.parts))]
+
     def speak(self, request: Request, seed: int | None = None) -> Spoken:
         """All of a request's speech, its parts in batches that go on from the first."""
         started = time.perf_counter()
-        pieces, description = self.check(request)
-        carried = opened(" ".join(pieces), self._spoken_at_once(request.rate)) if len(pieces) > 1 else []
-        pieces = carried or pieces
-        seed = self.settings.seed if seed is None else seed
-        said, size = self._part(pieces[:1], description, [seed]), self.settings.batch_size
-        after = self._spoke(pieces[0], said[0]) if carried else None
+        plan = self.plan(request)
+        pieces, description, seeds, size = (
+            plan.parts,
+            plan.description,
+            self.seeds(plan, seed),
+            self.settings.batch_size,
+        )
+        said = self.parts(pieces[:1], [description], seeds[:1])
+        after = self.spoke(pieces[0], said[0]) if plan.carried else None
         for start in range(1, len(pieces), size):
             batch = pieces[start : start + size]
-            said += self._going_on(batch, description, [seed + start + place for place in range(len(batch))], after)
+            said += self.parts(batch, [description] * len(batch), seeds[start : start + size], after)
         sound = joined([one.samples for one in said], self.voice.rate)
         remarks = tuple(remark for place, one in enumerate(said, 1) for remark in remarks_on(one, place, len(said)))
         return Spoken(sound, self.voice.rate, description, time.perf_counter() - started, remarks)
 
-    def _part(self, texts: list[str], description: str, seeds: list[int], after: Spoke | None = None) -> list:
-        options = {} if after is None else {"after": after}
-        return self.voice.speak(texts, [description] * len(texts), self.settings, seeds, **options)
+    def parts(
+        self, texts: Sequence[str], descriptions: Sequence[str], seeds: Sequence[int], after: Spoke | None = None
+    ) -> list:
+        """Parts side by side; those that do not come out when they go on from `after` are spoken by themselves."""
+        if after is None:
+            return self.voice.speak(texts, descriptions, self.settings, seeds)
+        return self.mended(
+            self.voice.speak(texts, descriptions, self.settings, seeds, after), texts, descriptions, seeds
+        )
 
-    def _going_on(self, texts: list[str], description: str, seeds: list[int], after: Spoke | None) -> list:
-        """Parts after the first; those that do not come out when they go on from it are spoken by themselves.
+    def mended(self, said: Sequence, texts: Sequence[str], descriptions: Sequence[str], seeds: Sequence[int]) -> list:
+        """Parts that went on from another, each that did not come out replaced by one that is spoken by itself.
 
         A checkpoint that was trained on single sentences alone, as the sample's is, ends with the first.
         """
-        said = self._part(texts, description, seeds, after)
-        lost = [place for place, one in enumerate(said) if after is not None and not _came_out(texts[place], one)]
-        if lost:
-            again = self._part([texts[place] for place in lost], description, [seeds[place] for place in lost])
-            for place, one in zip(lost, again, strict=True):
-                said[place] = one
-        return said
+        lost = [place for place, one in enumerate(said) if not came_out(texts[place], one)]
+        asked = (
+            [texts[place] for place in lost],
+            [descriptions[place] for place in lost],
+            [seeds[place] for place in lost],
+        )
+        again = self.parts(*asked) if lost else []
+        replaced = dict(zip(lost, again, strict=True))
+        return [replaced.get(place, one) for place, one in enumerate(said)]
 
-    def _spoke(self, text: str, said) -> Spoke | None:
+    def spoke(self, text: str, said) -> Spoke | None:
         """What other parts go on from: speech that can be heard, ended by itself and leaves them room in its clip."""
         from parler_assets.tts.voice import Spoke
 
@@ -176,9 +207,14 @@ class Sayer:
         return self.speak(request, seed).samples
 
 
-def _came_out(text: str, said) -> bool:
-    """Whether it can be heard, ended by itself and is at least a quarter as long as such a text is."""
-    return said.duration * CHARACTERS_PER_SECOND * 4 >= len(text) and not remarks_on(said, 1, 1)
+def came_out(text: str, said) -> bool:
+    """Whether it can be heard, ended by itself and is long enough."""
+    return is_long_enough(text, said.duration) and not remarks_on(said, 1, 1)
+
+
+def is_long_enough(text: str, seconds: float) -> bool:
+    """At least a quarter as long as such a text is."""
+    return seconds * CHARACTERS_PER_SECOND * 4 >= len(text)
 
 
 def joined(sounds: Sequence[np.ndarray], rate: int) -> np.ndarray:

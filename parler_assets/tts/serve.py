@@ -11,13 +11,9 @@ import contextlib
 import json
 import logging
 import math
-import queue
-import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -30,13 +26,12 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from parler_assets.speech.audio import encode
+from parler_assets.tts.batcher import WAITING, Batcher, Busy, SpeakingError
 from parler_assets.tts.prompts import FASTER, RATES
-from parler_assets.tts.say import PAUSE, Request, Sayer, SayError, joined, remarks_on
+from parler_assets.tts.say import PAUSE, Plan, Request, Sayer, SayError, joined, remarks_on
 from parler_assets.tts.streaming import TYPES, Encoder
 
 log = logging.getLogger(__name__)
-WAITING = 64  # chunks; beyond, a request is refused rather than kept waiting
-GATHER = 0.02  # seconds to wait for company
 LOOK = 0.2  # seconds between looks whether a client is still there
 
 
@@ -72,125 +67,6 @@ def rate_of(speed: float) -> str:
     return RATES[max(0, min(len(RATES) - 1, 3 + step))]
 
 
-class Busy(RuntimeError):
-    """Too many chunks are waiting."""
-
-
-class SpeakingError(RuntimeError):
-    """The model failed on a batch; the server goes on."""
-
-
-@dataclass
-class _Chunk:
-    text: str
-    description: str
-    on_piece: Callable[[np.ndarray], None] | None = None
-    done: Future = field(default_factory=Future)
-
-
-class Batcher:
-    """One thread that speaks what is waiting, up to the recipe's batch size at a time."""
-
-    def __init__(self, sayer: Sayer) -> None:
-        self.sayer = sayer
-        self.waiting: queue.Queue[_Chunk | None] = queue.Queue(WAITING)
-        self.batches: list[int] = []  # sizes of the last batches, for /health
-        self.counts: Counter[str] = Counter()
-        self.thread = threading.Thread(target=self._work, name="speaker", daemon=True)
-        self.thread.start()
-
-    def submit(
-        self, texts: Sequence[str], description: str, hearers: Sequence[Callable[[np.ndarray], None]] = ()
-    ) -> list[Future]:
-        """Queue one chunk a text; a hearer gets each piece of its chunk as soon as it is made, in the model's thread.
-
-        Raises:
-            Busy: they do not all fit into the queue; then none is spoken.
-        """
-        chunks = [_Chunk(text, description) for text in texts]
-        for chunk, hearer in zip(chunks, hearers, strict=False):
-            chunk.on_piece = hearer
-        try:
-            for chunk in chunks:
-                self.waiting.put_nowait(chunk)
-        except queue.Full:
-            for chunk in chunks:
-                chunk.done.cancel()
-            raise Busy(f"{WAITING} chunks are waiting; try again later") from None
-        return [chunk.done for chunk in chunks]
-
-    def close(self) -> None:
-        self.waiting.put(None)
-        self.thread.join(timeout=30)
-
-    def _gather(self) -> list[_Chunk] | None:
-        first = self.waiting.get()
-        batch = [first] if first else None
-        while batch and len(batch) < self.sayer.settings.batch_size:
-            try:
-                following = self.waiting.get(timeout=GATHER)
-            except queue.Empty:
-                break
-            if following is None:
-                self.waiting.put(None)
-                break
-            batch.append(following)
-        return batch
-
-    def _work(self) -> None:
-        while (batch := self._gather()) is not None:
-            # a client that went away has cancelled its chunks: they cost nothing
-            wanted = [chunk for chunk in batch if chunk.done.set_running_or_notify_cancel()]
-            self.counts["abandoned"] += len(batch) - len(wanted)
-            if wanted:
-                self._speak(wanted)
-
-    def _speak(self, wanted: list[_Chunk]) -> None:
-        self.batches = [*self.batches[-99:], len(wanted)]
-        try:
-            spoken = self._spoken(wanted)
-        except Exception:  # one failed batch must not end the server
-            log.exception("a batch of %d could not be spoken", len(wanted))
-            self.counts["failed"] += len(wanted)
-            for chunk in wanted:
-                chunk.done.set_exception(SpeakingError("the model failed on this text; the server's log says why"))
-            return
-        for chunk, said in zip(wanted, spoken, strict=True):
-            self.counts.update(spoken=1, cut=int(not said.stopped))
-            chunk.done.set_result(said)
-
-    def _spoken(self, wanted: list[_Chunk]) -> list[Heard]:
-        """The batch; piece by piece where somebody is waiting for the first sound and the voice can."""
-        settings, voice = self.sayer.settings, self.sayer.voice
-        # one seed for every sample: the same request sounds the same whatever company it had
-        seeds = [settings.seed] * len(wanted)
-        asked = ([chunk.text for chunk in wanted], [chunk.description for chunk in wanted], settings, seeds)
-        if not (hasattr(voice, "stream") and any(chunk.on_piece for chunk in wanted)):
-            return [Heard(said.samples, voice.rate, said.stopped) for said in voice.speak(*asked)]
-        pieces: list[list[np.ndarray]] = [[np.zeros(0, np.float32)] for _ in wanted]
-        for parts in voice.stream(*asked):
-            for chunk, kept, part in zip(wanted, pieces, parts, strict=True):
-                kept.append(part)
-                if chunk.on_piece and len(part):
-                    chunk.on_piece(part)
-        sounds = [np.concatenate(kept) for kept in pieces]
-        longest = (settings.max_seconds - 0.1) * voice.rate
-        return [Heard(sound, voice.rate, len(sound) < longest) for sound in sounds]
-
-
-@dataclass(frozen=True)
-class Heard:
-    """One spoken chunk: samples (N,) float32, and whether it ended by itself."""
-
-    samples: np.ndarray
-    rate: int
-    stopped: bool
-
-    @property
-    def duration(self) -> float:
-        return len(self.samples) / self.rate
-
-
 def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
     """The server's application around a loaded checkpoint."""
     batcher = Batcher(sayer)
@@ -214,7 +90,7 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict:
-        waiting, counts = batcher.waiting.qsize(), dict(batcher.counts)
+        waiting, counts = len(batcher.waiting), dict(batcher.counts)
         return {"status": "ok", "waiting": waiting, "batches": batcher.batches[-10:], "chunks": counts}
 
     @app.get("/v1/models")
@@ -227,21 +103,23 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
 
     @app.post("/v1/audio/speech")
     async def speech(asked: Speech, http: HttpRequest) -> Response:
-        texts, description = sayer.check(asked.request(sayer.plain))
-        if len(texts) > WAITING // 2:
-            raise SayError(f"text of {len(texts)} parts, at most {WAITING // 2} in one request: split it")
+        plan = sayer.plan(asked.request(sayer.plain))
+        if len(plan.parts) > WAITING // 2:
+            raise SayError(f"text of {len(plan.parts)} parts, at most {WAITING // 2} in one request: split it")
         kind, rate = asked.response_format, sayer.voice.rate
         if asked.stream_format == "sse" or asked.streamed:
-            stream = _encoded(_streams(batcher, texts, description), kind, rate)
+            remarks: list[str] = []
+            stream = _encoded(_streams(batcher, plan), kind, rate, remarks)
             if asked.stream_format == "sse":
-                return StreamingResponse(_events(stream), media_type="text/event-stream")
+                return StreamingResponse(_events(stream, remarks), media_type="text/event-stream")
             return StreamingResponse(stream, media_type=TYPES[kind])
-        waiting = [asyncio.wrap_future(done) for done in batcher.submit(texts, description)]
+        waiting = [asyncio.wrap_future(done) for done in batcher.submit(plan)]
         spoken = await _all(waiting, http)
         if spoken is None:
             return Response(status_code=499)  # nobody is there to read it
         sound = joined([said.samples for said in spoken], rate)
         remarks = [r for place, said in enumerate(spoken, 1) for r in remarks_on(said, place, len(spoken))]
+        _warn(remarks)
         headers = {"x-parler-remarks": "; ".join(remarks)} if remarks else {}
         data = Encoder("pcm", rate).encode(sound) if kind == "pcm" else encode(sound, rate, kind.upper())
         return Response(data, media_type=TYPES[kind], headers=headers)
@@ -266,10 +144,10 @@ async def _all(waiting: list[asyncio.Future], http: HttpRequest) -> list | None:
 Stream = tuple[asyncio.Future, asyncio.Queue]
 
 
-def _streams(batcher: Batcher, texts: Sequence[str], description: str) -> list[Stream]:
+def _streams(batcher: Batcher, plan: Plan) -> list[Stream]:
     """Each chunk's future, and the queue of its pieces that ends with None."""
     loop = asyncio.get_running_loop()
-    queues: list[asyncio.Queue] = [asyncio.Queue() for _ in texts]
+    queues: list[asyncio.Queue] = [asyncio.Queue() for _ in plan.parts]
 
     def hearer(pieces: asyncio.Queue) -> Callable[[np.ndarray | None], None]:
         def hear(piece: np.ndarray | None) -> None:
@@ -279,7 +157,7 @@ def _streams(batcher: Batcher, texts: Sequence[str], description: str) -> list[S
         return hear
 
     hearers = [hearer(pieces) for pieces in queues]
-    futures = batcher.submit(texts, description, hearers)
+    futures = batcher.submit(plan, hearers)
     for future, hear in zip(futures, hearers, strict=True):
         future.add_done_callback(partial(_ended, hear))
     return [(asyncio.wrap_future(future), pieces) for future, pieces in zip(futures, queues, strict=True)]
@@ -289,8 +167,11 @@ def _ended(hear: Callable[[np.ndarray | None], None], _: Future) -> None:
     hear(None)
 
 
-async def _encoded(streams: list[Stream], kind: str, rate: int) -> AsyncIterator[bytes]:
-    """Pieces in order as they are made, with pauses between chunks; what is left is cancelled when nobody listens."""
+async def _encoded(streams: list[Stream], kind: str, rate: int, remarks: list[str]) -> AsyncIterator[bytes]:
+    """Pieces in order as they are made, with pauses between chunks; what is left is cancelled when nobody listens.
+
+    `remarks` is added to: what is wrong with the speech is known at its end only.
+    """
     encoder = Encoder(kind, rate)
     try:
         for place, (future, pieces) in enumerate(streams):
@@ -300,22 +181,37 @@ async def _encoded(streams: list[Stream], kind: str, rate: int) -> AsyncIterator
             while (piece := await pieces.get()) is not None:
                 heard += len(piece)
                 yield encoder.encode(piece)
-            whole = (await future).samples
-            if not heard and len(whole):  # a voice that speaks whole chunks
-                yield encoder.encode(whole)
+            said = await future
+            remarks += remarks_on(said, place + 1, len(streams))
+            if len(said.samples) > heard == 0:  # a voice that speaks whole chunks
+                yield encoder.encode(said.samples)
+        _warn(remarks)
         yield encoder.finish()
     finally:
         for future, _ in streams:
             future.cancel()
 
 
-async def _events(sound: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Server-sent events as OpenAI's `stream_format=sse`."""
-    async for data in sound:
-        if data:
-            delta = {"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()}
-            yield f"data: {json.dumps(delta)}\n\n"
-    yield f"data: {json.dumps({'type': 'speech.audio.done'})}\n\n"
+async def _events(sound: AsyncIterator[bytes], remarks: list[str]) -> AsyncIterator[str]:
+    """Server-sent events as OpenAI's `stream_format=sse`; the last says what is wrong with the speech, if anything.
+
+    The answer's status is sent before the first sound: a model that fails later is told in an event of type `error`.
+    """
+    try:
+        async for data in sound:
+            if data:
+                delta = {"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()}
+                yield f"data: {json.dumps(delta)}\n\n"
+    except SpeakingError as error:
+        yield f"data: {json.dumps({'type': 'error', 'error': _told(500, str(error))})}\n\n"
+        return
+    done = {"type": "speech.audio.done"} | ({"remarks": remarks} if remarks else {})
+    yield f"data: {json.dumps(done)}\n\n"
+
+
+def _warn(remarks: list[str]) -> None:
+    if remarks:
+        log.warning("%s", "; ".join(remarks))
 
 
 def _answering(status: int):
@@ -334,9 +230,13 @@ def _said_of(problem: Mapping[str, Any]) -> str:
 
 def _error(status: int, message: str) -> JSONResponse:
     """An error in OpenAI's form, which its client shows."""
-    kind = {429: "server_busy"}.get(status, "invalid_request_error" if status < 500 else "server_error")
     headers = {"retry-after": "2"} if status == 429 else None
-    return JSONResponse({"error": {"message": message, "type": kind}}, status, headers)
+    return JSONResponse({"error": _told(status, message)}, status, headers)
+
+
+def _told(status: int, message: str) -> dict[str, str]:
+    kind = {429: "server_busy"}.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"message": message, "type": kind}
 
 
 def serve(sayer: Sayer, host: str = "127.0.0.1", port: int = 8000) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from parler_assets.recipe import Evaluation
+
+if TYPE_CHECKING:
+    from parler_assets.tts.model.loop import GenerationLoop
+
+FRAMES = 43  # of a streamed piece: half a second of the published codec
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,23 @@ class _Clock:
         self.last = now
 
 
+class BrokenCheckpoint(RuntimeError):
+    """A checkpoint that cannot speak: its weights, or what it computes, are no numbers."""
+
+
 class Voice:
-    """A loaded checkpoint with its two tokenizers."""
+    """A loaded checkpoint with its two tokenizers.
+
+    Raises:
+        BrokenCheckpoint: weights that are not finite, as a diverged training leaves them; on speaking, too.
+    """
 
     def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
         from parler_assets.tts import ParlerTTSForConditionalGeneration
         from parler_assets.tts.model.tokenizers import load_tokenizers
 
         model: Any = ParlerTTSForConditionalGeneration.from_pretrained(checkpoint)
+        _check_weights(checkpoint, model)
         self.model = model.to(device).eval()
         self.tokenizers = load_tokenizers(checkpoint)
         self.device = device
@@ -101,11 +115,7 @@ class Voice:
         from parler_assets.speech.codec import Codec
         from parler_assets.tts.model.generation import begin
 
-        inputs, before = self._inputs(texts, descriptions), 0
-        if after is not None:
-            inputs = self._inputs([f"{after.text} {text}" for text in texts], descriptions)
-            inputs["audio_codes"] = torch.from_numpy(after.codes)[None].expand(len(texts), -1, -1)
-            before = after.codes.shape[1]
+        inputs, before = self._behind(texts, descriptions, after)
         loop, _ = begin(self.model, **inputs, **self.sampling(settings), seed=seed)
         codec, clock, waiting = Codec(self.model.audio_encoder), _Clock(len(texts)), list(range(len(texts)))
         steps = loop.run()
@@ -116,6 +126,7 @@ class Voice:
             left = loop.rows.tolist() if going else []
             if len(left) == len(waiting):
                 continue
+            self._check(loop)
             codes, ended = loop.codes(), [row for row in waiting if row not in left]
             sounds = codec.decode_tensors([codes[row] for row in ended])
             clock.share(ended)
@@ -126,17 +137,56 @@ class Voice:
             waiting = left
             clock.share([])
 
+    @torch.inference_mode()
     def stream(
-        self, texts: Sequence[str], descriptions: Sequence[str], settings: Evaluation, seed: int | Sequence[int]
-    ) -> Iterator[list[np.ndarray]]:
+        self,
+        texts: Sequence[str],
+        descriptions: Sequence[str],
+        settings: Evaluation,
+        seed: int | Sequence[int],
+        after: Spoke | None = None,
+    ) -> Generator[list[np.ndarray], None, list[Utterance]]:
         """Speak a batch piece by piece: for each text what is new (n,) float32, nothing once it has ended.
 
-        The pieces of a text joined are what `speak` gives for it.
+        The pieces of a text joined are what `speak` gives for it; the generator returns those utterances.
         """
-        options = self.sampling(settings) | {"return_dict_in_generate": False}
-        with torch.inference_mode():
-            for parts in self.model.stream(**self._inputs(texts, descriptions), **options, seed=seed):
-                yield [part.float().cpu().numpy() for part in parts]
+        from parler_assets.speech.codec import Codec
+        from parler_assets.tts.model.generation import begin
+        from parler_assets.tts.model.streaming import pieces
+
+        started = time.perf_counter()
+        inputs, before = self._behind(texts, descriptions, after)
+        loop, _ = begin(self.model, **inputs, **self.sampling(settings), seed=seed)
+        sounds: list[list[np.ndarray]] = [[np.zeros(0, np.float32)] for _ in texts]
+        for parts in pieces(loop, Codec(self.model.audio_encoder), FRAMES, before):
+            self._check(loop)
+            heard = [part.float().cpu().numpy() for part in parts]
+            for kept, part in zip(sounds, heard, strict=True):
+                kept.append(part)
+            yield heard
+        self._check(loop)
+        seconds = (time.perf_counter() - started) / len(texts)
+        whole, ended = [np.concatenate(kept) for kept in sounds], loop.ended.tolist()
+        codes = [code[:, before:].cpu().numpy() for code in loop.codes()]
+        return [
+            Utterance(*one)
+            for one in zip(whole, [self.rate] * len(whole), [seconds] * len(whole), ended, codes, strict=True)
+        ]
+
+    def _check(self, loop: GenerationLoop) -> None:
+        if bool(loop.broken):
+            raise BrokenCheckpoint(
+                "this checkpoint computes values that are no numbers (NaN or infinite), so nothing it says is speech: "
+                "use an earlier checkpoint, or another precision"
+            )
+
+    def _behind(self, texts: Sequence[str], descriptions: Sequence[str], after: Spoke | None) -> tuple[dict, int]:
+        """What the model reads, and how many frames stand before what it is to say."""
+        if after is None:
+            return self._inputs(texts, descriptions), 0
+        inputs = self._inputs([f"{after.text} {text}" for text in texts], descriptions)
+        inputs["audio_codes"] = torch.from_numpy(after.codes)[None].expand(len(texts), -1, -1)
+        return inputs, after.codes.shape[1]
 
     def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
         description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)
@@ -157,3 +207,13 @@ class Voice:
         if settings.guidance_scale > 1:
             options["guidance_scale"] = settings.guidance_scale
         return options | {"return_dict_in_generate": True, "count_padding": False}
+
+
+def _check_weights(checkpoint: Path, model: torch.nn.Module) -> None:
+    broken = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
+    if broken:
+        shown = ", ".join(broken[:3]) + (f" and {len(broken) - 3} more" if len(broken) > 3 else "")
+        raise BrokenCheckpoint(
+            f"{checkpoint}: weights that are no numbers (NaN or infinite) in {shown}: its training diverged; "
+            "use an earlier checkpoint, or train with a lower learning rate"
+        )

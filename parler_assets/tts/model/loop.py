@@ -49,6 +49,7 @@ class GenerationLoop:
         self.rows = torch.arange(B, device=device)
         self.ids = self.columns.ids.clone()
         self.ended = torch.zeros(B, dtype=torch.bool, device=device)
+        self.broken = torch.zeros((), dtype=torch.bool, device=device)  # whether a logit was no number
         self.recording = Recording(self._step, device)
 
     def run(self) -> Iterator[int]:
@@ -81,6 +82,7 @@ class GenerationLoop:
         if self.guidance != 1:
             described, free = logits.chunk(2)
             logits = free + self.guidance * (described - free)
+        self.broken |= ~torch.isfinite(logits).all()
         self.columns.choose(logits)
 
     def _counted(self) -> bool:

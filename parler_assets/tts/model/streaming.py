@@ -19,11 +19,14 @@ FIRST = 8  # frames of the first piece
 
 
 @torch.no_grad()
-def pieces(loop: GenerationLoop, codec: Codec, frames: int) -> Iterator[list[Tensor]]:
-    """New samples (n,) of each sample of the batch, whenever one has `frames` more that will not change."""
+def pieces(loop: GenerationLoop, codec: Codec, frames: int, before: int = 0) -> Iterator[list[Tensor]]:
+    """New samples (n,) of each sample of the batch, whenever one has `frames` more that will not change.
+
+    `before`: frames of the given codes, which are not given out.
+    """
     if frames < 1:
         raise ValueError(f"{frames} frames: a piece has at least one")
-    sent = [0] * len(loop.ids)
+    sent = [before] * len(loop.ids)
     wanted = min(FIRST, frames)
     for length in loop.run():
         # the last column completes frame `length - K - 1`, behind which the codec still looks `reach` frames ahead
@@ -43,8 +46,8 @@ def _decoded(loop: GenerationLoop, codec: Codec, sent: list[int], final: bool) -
     windows, cuts = [], []
     for row, code in enumerate(loop.codes()):
         whole = final or code.shape[1] < loop.length - loop.pattern.codebooks  # it has ended: nothing follows
-        end = code.shape[1] if whole else code.shape[1] - codec.reach
-        start = min(sent[row], end)
+        start = sent[row]
+        end = max(start, code.shape[1] if whole else code.shape[1] - codec.reach)
         first, sent[row] = max(0, start - codec.reach), end
         windows.append(code[:, first : end + codec.reach] if end > start else code[:, :0])
         cuts.append(slice((start - first) * codec.hop, (end - first) * codec.hop))
