@@ -3,6 +3,9 @@
 Nothing that this project writes is compared with the clock: manifests, locks and leases hold no times. Dagster's daemon
 does: it fires no schedule and no sensor before its last tick, so one tick of next year silences it until then, and
 switching it off and on does not help.
+
+`parler-assets run` and `dev` repair that as they start. Where the daemon is a container of its own, `python -m
+parler_assets.clock` does, in any container that has the instance: deploy/compose.yaml runs it before every daemon.
 """
 
 from __future__ import annotations
@@ -65,3 +68,14 @@ def _from_now(state: InstigatorState) -> ScheduleInstigatorData | SensorInstigat
             sensor_type=data.sensor_type,
         )
     return None
+
+
+def main() -> None:
+    """Repair the instance of DAGSTER_HOME, and say what had to be."""
+    with dg.DagsterInstance.get() as instance:
+        for name in come_back(instance):
+            print(f"{name} had a time in the future: a clock was ahead. It goes on from now.", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -96,7 +96,8 @@ def clock(home: Path) -> Finding:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         waiting = waiting_for_the_future(instance)
     if waiting:
-        remedy = "look whether this machine's clock is right; then start `parler-assets dev` again, which repairs them"
+        remedy = "look whether the clock is right; then start `parler-assets dev` again, which repairs them (where the "
+        remedy += "daemon runs by itself: `python -m parler_assets.clock`)"
         return Finding("clock", f"{', '.join(waiting)} last ran in the future and will not run before", remedy)
     return Finding("clock", "no schedule or sensor is ahead of it")
 

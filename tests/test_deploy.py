@@ -54,6 +54,14 @@ def test_secrets_are_not_written_down_and_reach_only_who_needs_them():
     assert not any("PASSWORD" in str(service.get("command")) for service in services.values())
 
 
+def test_the_daemon_begins_by_waking_what_a_wrong_clock_has_silenced():
+    *shell, script = load("compose.yaml")["services"]["daemon"]["command"]
+    assert shell == ["sh", "-c"]
+    repair, daemon = script.split(" && exec ")
+    assert importlib.util.find_spec(repair.removeprefix("python -m "))
+    assert daemon.split()[0] == "dagster-daemon"
+
+
 def test_the_gpu_is_reserved_for_the_container_that_runs_are_started_in():
     (device,) = load("compose.gpu.yaml")["services"]["code"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
