@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests.browser import NEEDED, page, visit, window
 from tests.server import ROOT, Server, dagster_dev, until
@@ -66,7 +67,14 @@ def test_checks_say_what_they_found(page, server: Server):
     page.get_by_text("What was asked for is heard more often than chance.").first.wait_for()
     page.get_by_text("chance is").first.wait_for()
     visit(page, server, "/assets/studio/raw_dataset?view=checks&checkDetail=few_set_aside", "few_set_aside")
-    page.get_by_text("nothing found").first.wait_for()
+    page.get_by_text("no problem found").first.wait_for()
+
+
+def test_a_failing_check_says_what_is_wrong_and_what_to_do(page, server: Server):
+    visit(page, server, "/assets/studio/text_bins?view=checks&checkDetail=edges_suit", "No outermost bin holds more")
+    page.get_by_text(re.compile(r"\(1\) .* of the clips are .* \(2\) .* lower binning.tolerances")).first.wait_for()
+    page.locator("tr", has_text="each").get_by_text("Show Markdown").click()
+    page.get_by_role("listitem").get_by_text("the outermost bin").nth(1).wait_for()
 
 
 def test_loss_is_drawn_on_the_assets_page(page, server: Server):
@@ -116,6 +124,25 @@ def test_a_prompt_edit_is_shown_and_rebuilding_what_is_unsynced_touches_nothing_
     visit(page, server, f"/runs/{run}", "Success")
 
 
+def test_a_run_is_terminated_and_goes_on_from_its_failure_by_the_buttons(page, server: Server):
+    """A step that waits for another process is a step that is running for as long as the test wants."""
+    with FileLock(server.home.parent / "data" / "tiny" / "studio" / "llm_descriptions" / ".lock"):
+        run = server.launch("everything", assets=["studio/text_bins", "studio/llm_descriptions"])
+        until(lambda: steps(server, run).get("studio__llm_descriptions") == "IN_PROGRESS", 120)
+        visit(page, server, f"/runs/{run}", "studio__text_bins")
+        page.get_by_role("button", name="Terminate").first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
+        assert server.finished(run) == "CANCELED"
+    before = runs(server)
+    visit(page, server, f"/runs/{run}", "Canceled")
+    page.get_by_role("button", name="Re-execute").locator("xpath=following::button").first.click()  # its menu
+    page.get_by_role("menuitem", name="From failure").click()
+    (again,) = until(lambda: runs(server).keys() - before.keys(), 120)
+    assert server.finished(again) == "SUCCESS"
+    assert set(steps(server, again)) == {"studio__llm_descriptions", "check_studio_llm_descriptions"}
+    visit(page, server, f"/runs/{again}", "Success")
+
+
 def test_a_schedule_is_switched_on(page, server: Server):
     visit(page, server, "/locations/parler_assets/schedules/weekly_rebuild", "weekly_rebuild")
     page.locator("input[type=checkbox]").first.wait_for(state="attached")
@@ -132,6 +159,13 @@ def test_no_page_answer_or_file_holds_the_secret(page, server: Server):
     for file in [*server.home.rglob("*"), *(server.home.parent / "data").rglob("*")]:
         if file.is_file():
             assert SECRET.encode() not in file.read_bytes(), file
+
+
+def steps(server: Server, run: str) -> dict[str, str]:
+    """Step to its status, for the steps that have begun."""
+    query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { stepStats { stepKey status } } } }"
+    found = server.ask(query, id=run)["runOrError"]["stepStats"]
+    return {step["stepKey"]: step["status"] for step in found if step["status"]}
 
 
 def runs(server: Server) -> dict[str, set[str]]:
