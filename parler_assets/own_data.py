@@ -133,7 +133,7 @@ def _remarks(rows, corpus, names: Mapping[str, str], genders: Mapping[str, str])
     unknown = [name for name in names.values() if name not in genders]
     remarks = []
     if left_out:
-        remarks.append(f"{left_out} rows have no recording or no text: they will be set aside, with the reason")
+        remarks.append(f"rows without a recording or text: {left_out}; they will be set aside, with the reason")
     if unknown:
         remarks.append(f"pitch is described relative to gender: fill in genders for {', '.join(unknown[:5])}")
     if len(rows) < 50:

@@ -45,7 +45,7 @@ def test_a_folder_becomes_a_recipe(recordings: Path, tmp_path: Path):
     done = init("My Voices")
     assert done.exit_code == 0, done.output
     assert "5 clips" in done.output
-    assert "1 rows have no recording" in done.output
+    assert "rows without a recording or text: 1" in done.output
     recipe = load_recipe(tmp_path / "my_voices.yaml")
     corpus = recipe.corpora["my_voices"]
     assert corpus.speaker_names == {"ann": "Ann", "bob_k": "Bob K"}
