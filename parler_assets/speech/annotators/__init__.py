@@ -81,14 +81,20 @@ def tag_corpus(
     )
 
 
-def annotate(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, device: str = "cpu") -> pa.Table:
+def annotate(
+    clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, device: str = "cpu", *, room: bool = True
+) -> pa.Table:
     """The measurements of clips and their transcripts, one row a clip, with the columns of `MEASURED`.
+
+    Args:
+        room: False measures pitch and the rate of era a alone, as they are measured beside the others, whose columns
+            are null; their annotators are not loaded.
 
     Raises:
         AnnotatorError: an annotator's package or weights are missing.
     """
     files = weights.digests(settings)
-    tools = _annotators(settings, device, tuple(files.items()))
+    tools = _annotators(settings, device, tuple(files.items()), room)
 
     def measured(part: slice) -> list[dict]:
         return _rows(clips[part], texts[part], settings, tools)
@@ -103,7 +109,7 @@ def _rows(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, too
     unusable = [_why_unusable(clip) for clip in sounds]
     usable = [clip for clip, why in zip(sounds, unusable, strict=True) if why is None]
     filtered = usable
-    if settings.room != "classical" or settings.quality != "none":
+    if tools.by_sinc:
         filtered = [_by_sinc(clip) for clip, why in zip(clips, unusable, strict=True) if why is None]
     found = iter(zip(tools.pitch(usable), tools.room(filtered), tools.quality(filtered), strict=True))
     nothing = (Pitch(None, None), Room(), Quality())
@@ -115,19 +121,31 @@ def _rows(clips: Sequence[Clip], texts: Sequence[str], settings: Annotation, too
 
 @dataclass(frozen=True)
 class Annotators:
-    """The annotators that the settings choose; each takes clips at 16 kHz and gives one result a clip."""
+    """The annotators that the settings choose; each takes clips at 16 kHz and gives one result a clip.
+
+    Those of room and quality are fed through `_by_sinc` where `by_sinc` says so.
+    """
 
     pitch: Callable[[Sequence[Clip]], list[Pitch]]
     room: Callable[[Sequence[Clip]], list[Room]]
     quality: Callable[[Sequence[Clip]], list[Quality]]
+    by_sinc: bool
+
+
+@lru_cache(maxsize=4)
+def _annotators(settings: Annotation, device: str, files: tuple[tuple[str, str], ...], room: bool) -> Annotators:
+    pitch = _pitch(settings, device, files)
+    if not room:
+        return Annotators(pitch, lambda clips: [Room() for _ in clips], lambda clips: [Quality() for _ in clips], False)
+    by_sinc = settings.room != "classical" or settings.quality != "none"
+    return Annotators(pitch, _room(settings, device), _quality(settings, device), by_sinc)
 
 
 @lru_cache(maxsize=2)
-def _annotators(settings: Annotation, device: str, files: tuple[tuple[str, str], ...]) -> Annotators:
-    return Annotators(_pitch(settings, device), _room(settings, device), _quality(settings, device))
-
-
-def _pitch(settings: Annotation, device: str) -> Callable[[Sequence[Clip]], list[Pitch]]:
+def _pitch(
+    settings: Annotation, device: str, files: tuple[tuple[str, str], ...]
+) -> Callable[[Sequence[Clip]], list[Pitch]]:
+    """The same one for whatever is measured beside it; `files` are the weights it was loaded from."""
     if settings.pitch == "praat":
         return Praat()
     from parler_assets.speech.annotators.penn import Penn

@@ -16,12 +16,13 @@ from parler_assets.tts.score.contour import PITCHES, pitch_contour
 WIDTH, HEIGHT = 280, 88
 CEILING = 5500.0  # Hz shown
 CONTOUR = (120, 255, 210)
+PALETTE = (colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)  # (256, 3)
 
 
 def picture(clip: Clip) -> str:
     """A data URI of a WebP image, time left to right, 0 to 5.5 kHz; the contour runs from 60 to 450 Hz."""
     level = spectrogram(clip)
-    pixels = (colormaps["magma"](level)[:, :, :3] * 255).astype(np.uint8)
+    pixels = PALETTE[np.minimum((level * len(PALETTE)).astype(int), len(PALETTE) - 1)]
     for column, pitch in enumerate(_resized(pitch_contour(clip), WIDTH)):
         if pitch > 0:
             low, high = PITCHES

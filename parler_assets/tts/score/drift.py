@@ -25,7 +25,7 @@ def drift_parts(rows: Sequence[Mapping], clips: Sequence[Clip], annotation: Anno
 
     chosen = [i for i, row in enumerate(rows) if row["kind"] in ("long", "clip") and clips[i].seconds >= SHORTEST]
     thirds = [part for index in chosen for part in _thirds(clips[index])]
-    measured = annotate(thirds, [""] * len(thirds), annotation, device).to_pylist() if thirds else []
+    measured = annotate(thirds, [""] * len(thirds), annotation, device, room=False).to_pylist() if thirds else []
     made: list[dict] = [
         {f"{part}_{name}": None for part in PARTS for name in ("pitch", "level", "features")} for _ in rows
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.fft import dct
 from scipy.signal import stft
@@ -12,6 +14,7 @@ RATE = 16000
 MELS, COEFFICIENTS = 40, 20
 
 
+@lru_cache(maxsize=2)
 def mel_filters(bins: int, rate: int = RATE, mels: int = MELS) -> np.ndarray:
     """Triangular filters (mels, bins), evenly spaced on O'Shaughnessy's mel scale from 50 Hz to half the rate."""
     edges = np.linspace(_mel(50), _mel(rate / 2), mels + 2)

@@ -77,14 +77,18 @@ def tags(
     genders: Mapping[str, str],
     bin_facts: dict | None,
     device: str = "cpu",
+    room: bool = True,
 ) -> list[dict]:
-    """The corpus's tags and bins of generated or copied clips; `rate_measured` is the rate of the recipe's era."""
+    """The corpus's tags and bins of generated or copied clips; `rate_measured` is the rate of the recipe's era.
+
+    `room` false leaves out what `annotate` then does: all that the probes do not read.
+    """
     from parler_assets.speech.annotators import annotate
     from parler_assets.speech.bins import bin_table
 
     if not clips:
         return []
-    table = annotate(clips, [row["text"] for row in rows], annotation, device)
+    table = annotate(clips, [row["text"] for row in rows], annotation, device, room=room)
     for name in ("speaker", "style"):
         table = _with(table, name, [row[name] for row in rows])
     table = _with(table, "gender", [genders.get(row["speaker"] or "") for row in rows])

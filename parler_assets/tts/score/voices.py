@@ -88,7 +88,7 @@ def train_probes(
         rows = split.table.take(batches[index]).to_pylist()
         sounds = codec.decode([split.clip(row).T for row in batches[index]])
         clips = [Clip(sound, codec.sampling_rate) for sound in sounds]
-        measured = tags(clips, rows, annotation, known.genders, None, device)
+        measured = tags(clips, rows, annotation, known.genders, None, device, room=annotation.era != "a")
         heard = [features(clip, {**row, "duration": clip.seconds}) for clip, row in zip(clips, measured, strict=True)]
         named = {name: [row[name] for row in rows] for name in ("speaker", "style")}
         return Part(pa.table({**named, "features": [one.astype("float32").tolist() for one in heard]}))
