@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from parler_assets.recipe import Annotation, Evaluation, Thresholds
+from parler_assets.speech import annotators, shards
 from parler_assets.speech.audio import Clip
 from parler_assets.tts.prompts import RATES
 from parler_assets.tts.score import adherence, card, drift, emphasis, judges, measure, spread
@@ -230,6 +231,17 @@ def test_thirds_of_a_rising_voice_are_measured_apart():
     long, short = drift.drift_parts(rows, [Clip(rising, 16000)] * 2, Annotation(), "cpu")
     assert (long["first_pitch"], long["last_pitch"]) == (pytest.approx(110, rel=0.05), pytest.approx(200, rel=0.05))
     assert short["first_features"] is None
+
+
+def test_what_probes_read_is_the_same_without_the_annotators_of_rooms(monkeypatch):
+    clips, settings = [vowel(110, 0.7, 0.7), vowel(200, 0.7, 0.5)], Annotation()
+    whole = annotators.annotate(clips, ["open the door", ""], settings)
+    monkeypatch.setattr(annotators, "_room", None)  # would fail if it were called
+    part = annotators.annotate(clips, ["open the door", ""], settings, room=False)
+    for name in ("utterance_pitch_mean", "utterance_pitch_std", "speaking_rate_a", "phonemes"):
+        assert part[name].to_pylist() == whole[name].to_pylist()
+    assert whole["utterance_pitch_mean"].null_count == whole["snr_a"].null_count == 0
+    assert part["snr_a"].null_count == 2
 
 
 def test_spread_is_over_the_seeds_of_one_prompt():
@@ -470,6 +482,25 @@ def test_the_recogniser_is_spared_most_of_a_large_grid(tmp_path):
     assert len(heard) == 12
     assert [p for system, p in heard if system == "base"] == [p for system, p in heard if system == "finetuned"]
     assert measure._unheard(tmp_path, None) == set()
+
+
+def test_samples_of_a_checkpoint_that_stayed_are_not_measured_again(tmp_path, monkeypatch):
+    rows = [row for row in sample_rows(styles=("happy",)) if row["system"] in ("base", "finetuned", "copy")]
+    asked = (Annotation(), {"Jerry": "male", "Talia": "female"}, None, ["open the door and wait"] * 2)
+    write_samples(tmp_path / "samples", rows)
+    first = shards.read(measure.measure_samples(tmp_path / "samples", tmp_path / "measured", *asked).folder)
+    new = [{**row, "audio": rows[0]["audio"]} if row["system"] == "finetuned" else row for row in rows]
+    write_samples(tmp_path / "newer", new)
+    (tmp_path / "measured" / "part-00009-broken.parquet").write_bytes(b"PAR1")  # is passed over
+    measured: list[str] = []
+    row_of = measure._row
+    monkeypatch.setattr(measure, "_row", lambda asked, *rest: measured.append(asked["id"]) or row_of(asked, *rest))
+    second = shards.read(measure.measure_samples(tmp_path / "newer", tmp_path / "measured", *asked).folder)
+    fresh = shards.read(measure.measure_samples(tmp_path / "newer", tmp_path / "fresh", *asked).folder)
+    changed = [row["id"] for row, old in zip(new, rows, strict=True) if row["audio"] != old["audio"]]
+    assert measured[: len(changed)] == changed
+    assert len(measured) == len(changed) + len(rows)
+    assert second.to_pylist() == fresh.to_pylist() != first.to_pylist()
 
 
 def test_judges_that_are_not_here_say_why(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from parler_assets.tts.score import card as cards
 from parler_assets.tts.score.copies import copy_score
 from parler_assets.tts.score.crossed import heard_by_held_out
 from parler_assets.tts.score.judges import judge_samples
-from parler_assets.tts.score.measure import measure_samples
+from parler_assets.tts.score.measure import measure_samples, measured_rows
 from parler_assets.tts.score.numbers import Missing, Outcome, Score
 from parler_assets.tts.score.probe import Probe
 from parler_assets.tts.score.recogniser import errors_of
@@ -104,7 +104,7 @@ def score_samples(
     )  # fmt: skip
     learnt = probes_folder or folder / "probes"
     probes = train_probes(training_set, base, settings.styles, known, annotation, learnt, device, rebuild)
-    rows = cards.with_requests(shards.read(measured.folder).to_pylist(), known.attributes)
+    rows = cards.with_requests(measured_rows(measured.folder), known.attributes)
     rows = heard_by_held_out(cards.with_hits(rows, probes, known), probes)
     rows, reasons, copied = _judged(samples, rows, folder / "judged", settings, device, rebuild)
     made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed, reasons)

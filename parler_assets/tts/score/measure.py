@@ -1,12 +1,18 @@
-"""Every sample measured: the corpus's own tags and bins, sanity, probe features, and what the recogniser heard."""
+"""Every sample measured: the corpus's own tags and bins, sanity, probe features, and what the recogniser heard.
+
+A measured row depends on its own sample and on how it is measured, which its column `measured_as` is a digest of: those
+of real clips, copies and the base are taken over when the next checkpoint is scored in the same folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from parler_assets.recipe import Annotation, digest
 from parler_assets.speech import shards
@@ -18,6 +24,7 @@ from parler_assets.tts.score.recogniser import COUNTS, Ears, errors_of
 from parler_assets.tts.score.sanity import is_silent, length_is_plausible
 
 VERSION = "3"
+KEY = "measured_as"
 ASKED = ("id", "system", "prompt", "speaker", "style", "rate", "kind", "attribute", "label", "text", "description")
 MADE = ("seed", "duration", "seconds_to_generate", "stopped")
 NUMBERS = {  # what a label is made from: our name to the tag's, which some tags have for each era
@@ -51,23 +58,63 @@ def measure_samples(
     from parler_assets.speech.annotators import weights
 
     ears, deaf = Ears(sentences), _unheard(samples, most)
+    # How the recogniser's thresholds are set is part of the code's version.
+    way = (annotation, weights.digests(annotation), dict(genders), bin_facts, sorted(sentences))
+    fingerprint, each = digest(*way, most, VERSION), digest(*way, ears.reason, VERSION)
+    earlier = {} if rebuild else _measured_before(folder)
 
     def transform(table: pa.Table) -> Part:
         rows = table.to_pylist()
-        clips = [decode(row["audio"]) for row in rows]
-        measured = tags(clips, rows, annotation, genders, bin_facts, device)
-        wanted = [row["id"] not in deaf for row in rows]
-        made = [_row(*parts, ears) for parts in zip(rows, clips, measured, wanted, strict=True)]
-        for row, parted in zip(made, drift_parts(rows, clips, annotation, device), strict=True):
-            row.update(parted)
-        return Part(pa.Table.from_pylist(made))
+        keys = [_key(row, row["id"] not in deaf, each) for row in rows]
+        known = _known(keys, earlier)
+        fresh = [row for row, key in zip(rows, keys, strict=True) if key not in known]
+        made = iter(measured(fresh))
+        found = [known[key] if key in known else {**next(made), KEY: key} for key in keys]
+        return Part(pa.Table.from_pylist(found))
 
-    # How the recogniser's thresholds are set is part of the code's version.
-    fingerprint = digest(
-        annotation, weights.digests(annotation), dict(genders), bin_facts, sorted(sentences), most, VERSION
-    )
+    def measured(rows: list[dict]) -> list[dict]:
+        clips = [decode(row["audio"]) for row in rows]
+        tagged = tags(clips, rows, annotation, genders, bin_facts, device)
+        wanted = [row["id"] not in deaf for row in rows]
+        made = [_row(*parts, ears) for parts in zip(rows, clips, tagged, wanted, strict=True)]
+        parts = drift_parts(rows, clips, annotation, device)
+        return [{**row, **parted} for row, parted in zip(made, parts, strict=True)]
+
     facts = ears.facts
     return shards.map_shards(samples, folder, fingerprint, transform, label="measure", facts=facts, rebuild=rebuild)
+
+
+def measured_rows(folder: Path) -> list[dict]:
+    """The rows of a finished stage, without what tells them apart from those of another way of measuring."""
+    return [{name: value for name, value in row.items() if name != KEY} for row in shards.read(folder).to_pylist()]
+
+
+def _key(row: dict, heard: bool, way: str) -> str:
+    """Digest of all that a measured row depends on."""
+    return digest(way, heard, [row[name] for name in (*ASKED, *MADE)], sha256(row["audio"]).hexdigest())
+
+
+def _measured_before(folder: Path) -> dict[str, Path]:
+    """Key to the shard that has it, over whatever whole shards lie in the folder."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("part-*.parquet")):
+        found |= dict.fromkeys((row[KEY] for row in _rows_of(path, columns=[KEY]) if KEY in row), path)
+    return found
+
+
+def _known(keys: Sequence[str], earlier: Mapping[str, Path]) -> dict[str, dict]:
+    """Rows of these keys in earlier shards."""
+    paths = {earlier[key] for key in keys if key in earlier}
+    rows = [row for path in paths for row in _rows_of(path, filters=[(KEY, "in", set(keys))])]
+    return {row[KEY]: row for row in rows}
+
+
+def _rows_of(path: Path, **chosen) -> list[dict]:
+    """None of a shard that cannot be read: a kill broke it, or another process has replaced it."""
+    try:
+        return pq.read_table(path, **chosen).to_pylist()
+    except (OSError, pa.ArrowInvalid):
+        return []
 
 
 def tags(
