@@ -191,10 +191,9 @@ def test_the_codec_keeps_speech_it_never_heard(named):
 
 def test_the_command_that_made_the_base_still_makes_one(tmp_path):
     """Every step of it, two updates each."""
-    short = tuple(replace(part, updates=2) for part in pretrain.CODEC)
-    finish = replace(pretrain.DECODER, updates=2)
+    short = tuple(replace(part, updates=2) for part in (pretrain.CONTINUOUS, pretrain.QUANTIZED, pretrain.DECODER))
     training = pretrain.TRAINING.model_copy(update={"max_steps": 2, "evaluate_every": 2, "save_every": 2})
-    made = pretrain.Pretraining(tmp_path, training=training, clips=60, parts=short, finish=finish).run()
+    made = pretrain.Pretraining(tmp_path, training=training, clips=60, parts=short).run()
     validate_base(made)
     assert json.loads((made / "provenance.json").read_text())["training"]["updates"] == 2
     trained, codec = load_file(made / "model.safetensors"), load_file(tmp_path / "codec_finished.safetensors")

@@ -41,12 +41,9 @@ from parler_assets.tts.launch import run_training
 
 SEED = 7
 CLIPS, HEARD = 8000, 3000  # clips of the corpus; those of them that the codec is trained on
-CODEC = (
-    Part("continuous", 900, schedule="constant_with_warmup", low_band=5.0, quantized=False),
-    Part("priced", 500, schedule="constant_with_warmup", bit_price=0.0042, quantized=False),
-    Part("quantized", 2000, narrow_rate=0.1),
-)
-DECODER = Part("decoder", 2000, decoder_only=True)
+CONTINUOUS = Part("continuous", 1500, schedule="constant_with_warmup", quantized=False)
+QUANTIZED = Part("quantized", 1500)
+DECODER = Part("decoder", 3000, decoder_only=True)
 TRAINING = Training(
     min_seconds=0.5,
     max_seconds=12,
@@ -72,8 +69,7 @@ class Pretraining:
     folder: Path
     training: Training = TRAINING
     clips: int = CLIPS
-    parts: tuple[Part, Part, Part] = CODEC
-    finish: Part = DECODER
+    parts: tuple[Part, Part, Part] = (CONTINUOUS, QUANTIZED, DECODER)
 
     def run(self) -> Path:
         """The finished checkpoint, weights in 16 bits."""
@@ -97,7 +93,7 @@ class Pretraining:
         """Encoder and codebooks; the decoder is not finished."""
 
         def make() -> DacModel:
-            return train_codec(self._sounds, self.folder / "codec", self.parts, SEED)
+            return train_codec(self._sounds, self.folder / "codec", *self.parts[:2], SEED)
 
         self._keep("codec.safetensors", make)
 
@@ -106,7 +102,7 @@ class Pretraining:
 
         def make() -> DacModel:
             codec = self._codec("codec.safetensors")
-            train_part(codec, self._sounds, self.folder / "codec", self.finish, SEED + 3)
+            train_part(codec, self._sounds, self.folder / "codec", self.parts[2], SEED + 2)
             return codec
 
         self._keep("codec_finished.safetensors", make)
@@ -149,7 +145,7 @@ class Pretraining:
             "made_by": "python -m parler_assets.sample.pretrain",
             "speech": f"{self.clips} clips synthesized by espeak-ng, none of them by a named speaker of the sample",
             "licence": "Apache-2.0; espeak-ng itself (GPL-3.0-or-later) is not part of it",
-            "codec_updates": {part.name: part.updates for part in (*self.parts, self.finish)},
+            "codec_updates": {part.name: part.updates for part in self.parts},
             "training": {key: record[key] for key in ("updates", "chosen_update", "held_out_loss", "seconds")},
             "settings": self.training.model_dump(mode="json"),
         }
