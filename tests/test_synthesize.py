@@ -152,7 +152,7 @@ class BuzzCodec:
         return [buzz(float(clip[0, 0]), clip.shape[1] / 50) for clip in codes]
 
 
-def annotate(clips, texts, settings, device="cpu") -> pa.Table:
+def annotate(clips, texts, settings, device="cpu", *, room=True) -> pa.Table:
     from parler_assets.tts.report.picture import pitch_contour
 
     pitches = [contour[contour > 0] for contour in map(pitch_contour, clips)]
