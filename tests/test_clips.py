@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from parler_assets.recipe import Corpus, FolderSource, Shards
-from parler_assets.speech import shards
+from parler_assets.speech import audits, shards
 from parler_assets.speech.audio import decode, encode
 from parler_assets.speech.clips import SCHEMA, store_clips
 from parler_assets.speech.corpora import RawClip
@@ -124,6 +124,17 @@ def test_unusual_sound_files_are_kept_as_they_are(tmp_path, name):
 @pytest.mark.parametrize("text", ["😀", "42", "Grüß Gott", "日本語", "*x* <laugh>"])
 def test_any_text_is_a_transcript(tmp_path, text):
     assert shards.read(store(tmp_path, [clip(text=text)]).folder)["text"].to_pylist() == [text]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "limit", "too_many"),
+    [(10, 1, 0.02, False), (10, 1, 0.0, True), (10, 2, 0.02, True), (10, 2, 0.2, False), (0, 1, 0.02, True)],
+)
+def test_one_bad_clip_stops_no_corpus_however_small(tmp_path, good, bad, limit, too_many):
+    clips = [clip(f"good{number}") for number in range(good)] + [clip(f"bad{number}", b"") for number in range(bad)]
+    problems = audits.few_set_aside(store(tmp_path, clips).folder, limit)
+    assert bool(problems) == too_many
+    assert all(f"{bad} of {good + bad} clips" in problem for problem in problems)
 
 
 def test_the_first_of_two_equal_ids_is_kept_across_shards(tmp_path):

@@ -38,10 +38,10 @@ def unique_ids(folder: Path) -> list[str]:
 
 
 def few_set_aside(folder: Path, limit: float) -> list[str]:
-    """More clips set aside than `shards.max_set_aside` of the recipe allows."""
+    """More clips set aside than `shards.max_set_aside` of the recipe allows; one alone is never too many, unless none may be."""
     manifest = shards.read_manifest(folder)
     aside, total = len(manifest.set_aside), len(manifest.set_aside) + manifest.rows
-    if not total or aside / total <= limit:
+    if not total or aside / total <= limit or (limit and aside == 1 < total):
         return []
     reason, count = Counter(row.reason.split(":")[0] for row in manifest.set_aside).most_common(1)[0]
     return [
