@@ -38,7 +38,7 @@ def unique_ids(folder: Path) -> list[str]:
 
 
 def few_set_aside(folder: Path, limit: float) -> list[str]:
-    """More clips set aside than `shards.max_set_aside` of the recipe allows; one alone is never too many, unless none may be."""
+    """More clips set aside than `shards.max_set_aside` of the recipe allows; one alone never is, but where it is 0."""
     manifest = shards.read_manifest(folder)
     aside, total = len(manifest.set_aside), len(manifest.set_aside) + manifest.rows
     if not total or aside / total <= limit or (limit and aside == 1 < total):
