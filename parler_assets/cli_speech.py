@@ -187,7 +187,8 @@ def _built(recipe: str | None, device: str) -> Iterator[tuple[Any, Any, Any, str
     raw = {name: workspace.lane(name, "raw_dataset") for name in chosen.corpora}
     bins = {name: workspace.lane(name, "text_bins") for name, corpus in chosen.corpora.items() if corpus.written}
     with _device(device, workspace) as where:
-        yield chosen, workspace, Built(workspace.training_set, Path(base or os.devnull), raw, bins), where
+        built = Built(workspace.training_set, Path(base or os.devnull), raw, bins, workspace.scorecard / "probes")
+        yield chosen, workspace, built, where
 
 
 def _fail(message: str) -> NoReturn:

@@ -91,7 +91,7 @@ def built_stages(recipe: Recipe, workspace: Workspace):
 
     raw = {name: workspace.lane(name, "raw_dataset") for name in recipe.corpora}
     bins = {name: workspace.lane(name, "text_bins") for name in written_lanes(recipe)}
-    return Built(workspace.training_set, workspace.base_path(), raw, bins)
+    return Built(workspace.training_set, workspace.base_path(), raw, bins, workspace.scorecard / "probes")
 
 
 def registered_as(recipe: Recipe) -> str:

@@ -25,12 +25,14 @@ class Built:
         base: the checkpoint whose codec made the codes.
         raw: corpus to its raw clips.
         bins: corpus to its text bins, for corpora that were annotated here.
+        probes: what the scorecard's probes learnt from, or will; None keeps it beside the evaluations.
     """
 
     training_set: Path
     base: Path
     raw: Mapping[str, Path]
     bins: Mapping[str, Path]
+    probes: Path | None = None
 
 
 def evaluate(
@@ -55,7 +57,7 @@ def evaluate(
     )
     scored = (samples, built.training_set, bins, built.base, folder / "scorecard", recipe.annotation, settings)
     # what the probes learn from is the same for every checkpoint of one training set
-    scores = score_samples(*scored, device=device, probes_folder=folder.parent / "probes")
+    scores = score_samples(*scored, device=device, probes_folder=built.probes or folder.parent / "probes")
     write_report(samples, folder / "scorecard", f"{checkpoint.name} beside {against.name}")
     return scores
 
