@@ -110,7 +110,7 @@ def costs(score: Callable, made: tuple, settings, scratch: Path, facts: dict) ->
     once = {name: max(0.0, one[name] - len(places) * each[name]) for name in all_}
     hearing = (each["heard"] - each["unheard"]) * len(asked) / (len(asked) - 2)
     return {
-        "clips": len(asked), "scoring": each["unheard"], "hearing": hearing, "scoring once": once["unheard"],
+        "scoring": each["unheard"], "hearing": hearing, "scoring once": once["unheard"],
         "report": each["report"], "report once": once["report"],
     }  # fmt: skip
 
@@ -146,8 +146,10 @@ def measure(chosen, workspace, built, given: argparse.Namespace, scratch: Path) 
     for name, (checkpoint, count, settings) in sides.items():
         voice, asked = Voice(checkpoint), prompts(workspace.evaluation_samples, count)
         said, generating = spent(lambda v=voice, a=asked, s=settings: speak(v, a, s))
-        split = costs(score, (asked, said), settings, scratch / f"side {len(found)}", facts)
-        split |= {"generating": generating / count, "speech": sum(one.duration for one in said) / count}
+        again = range(max(1, given.clips // count))  # few clips are judged again and again: one is too short to time
+        many = [{**row, "id": f"{row['id']} {n}"} for n in again for row in asked]
+        split = costs(score, (many, said * len(again)), settings, scratch / f"side {len(found)}", facts)
+        split |= {"clips": count, "generating": generating / count, "speech": sum(one.duration for one in said) / count}
         split["probes"] = learnt + (rows * decoding(voice, said) / count if found else 0.0)
         found[name] = split
     return found
