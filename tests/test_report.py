@@ -11,7 +11,8 @@ import pytest
 
 from parler_assets.speech.audio import Clip
 from parler_assets.tts.report import write_report
-from parler_assets.tts.report.findings import failures
+from parler_assets.tts.report.cells import _facts
+from parler_assets.tts.report.findings import cannot_show, failures
 from parler_assets.tts.report.picture import HEIGHT, WIDTH, pitch_contour, spectrogram
 from parler_assets.tts.score.numbers import Missing, proportion
 from tests.evaluation_samples import buzz, sample_rows, write_samples
@@ -77,10 +78,26 @@ def test_text_is_escaped(report):
 
 def test_page_says_where_the_model_fails_and_what_it_cannot_show(report):
     html = report.html.read_text()
-    assert "style (probe): 0.50" in html
+    assert "<li>Style (probe): 0.50" in html
     assert "cannot be told from chance" in html
-    assert "gender by pitch: 1.00 [" not in html.split("What this page cannot show")[0]
+    assert "Gender by pitch: 1.00 [" not in html.split("What this page cannot show")[0]
     assert "Not scored: naturalness: no weights" in html
+
+
+def test_a_neighbour_of_what_was_asked_reads_as_met_and_another_label_as_missed():
+    near = {"speaking_rate": "slightly slowly", "rate": "quite slowly", "rate_within_one": True}
+    assert _facts(near) == [("rate", "slightly slowly, next to quite slowly", "hit")]
+    far = {"speaking_rate": "quite fast", "rate": "quite slowly", "rate_within_one": False}
+    assert _facts(far) == [("rate", "quite fast, asked quite slowly", "miss")]
+
+
+def test_real_recordings_that_are_strange_to_the_probes_are_explained():
+    def card(high):
+        both = {"metric": "style_probe", "value": 0.5, "low": 0.4, "note": ""}
+        return {"scores": [both | {"system": "real", "high": high}, both | {"system": "copy", "high": 0.9}]}
+
+    assert any("Compare with “copy”" in line for line in cannot_show(card(0.3)))
+    assert not any("Compare with “copy”" in line for line in cannot_show(card(0.6)))
 
 
 def test_notebook_is_one_cell_showing_the_same_page(report):

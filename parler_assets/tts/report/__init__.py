@@ -12,7 +12,7 @@ import jinja2
 from parler_assets.speech import shards
 from parler_assets.tts.report.cells import SPECIAL, Cell, cells
 from parler_assets.tts.report.findings import cannot_show, failures, score_rows
-from parler_assets.tts.score.table import markdown, missing_of, read_lines
+from parler_assets.tts.score.table import NAMES, markdown, missing_of, read_lines
 
 __all__ = ["ReportPaths", "write_report"]
 
@@ -70,7 +70,7 @@ def _fragment(title: str, made: list[Cell], card: dict | None, facts: dict, asid
         scores=score_rows(card) if card else [],
         card_text=markdown(card) if card else "",
         confusion=(card or {}).get("confusion", {}),
-        missing=missing_of(card) if card else {},
+        missing=_named(missing_of(card)) if card else {},
         overview={(cell.speaker, cell.style): cell for cell in made if cell.kind == "grid"},
         kinds=list(dict.fromkeys(cell.kind for cell in made)),
         failures=failures(card, made, aside),
@@ -94,3 +94,8 @@ def _source(name: str) -> str:
 def _write(path: Path, text: str) -> None:
     with shards.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _named(missing: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Scores that are missing by the names of the table, as a reader knows them."""
+    return {reason: [NAMES.get(m, m.replace("_", " ")) for m in metrics] for reason, metrics in missing.items()}

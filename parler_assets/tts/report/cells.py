@@ -186,23 +186,27 @@ def _mp3(clip: Clip) -> bytes:
     return buffer.getvalue()
 
 
-def _beside(measured: dict, found: str, asked: str) -> str | None:
-    """What was measured, and what had been asked for where that is something else."""
+def _beside(measured: dict, found: str, asked: str, near: str = "") -> str | None:
+    """What was measured, and what had been asked for where that is something else; a neighbour counts as met."""
     value, wanted = measured.get(found), measured.get(asked)
-    return f"{value}, asked {wanted}" if value and wanted and value != wanted else value
+    if not value or not wanted or value == wanted:
+        return value
+    return f"{value}, next to {wanted}" if measured.get(near) else f"{value}, asked {wanted}"
 
 
 def _facts(measured: dict) -> list[tuple[str, str, str]]:
     """What was measured, and whether it is what was asked for."""
     pitch, words, mos = (measured.get(name) for name in ("utterance_pitch_mean", "words", "distillmos"))
     facts = [
-        ("rate", _beside(measured, "speaking_rate", "rate"), measured.get("rate_within_one")),
+        ("rate", _beside(measured, "speaking_rate", "rate", "rate_within_one"), measured.get("rate_within_one")),
         ("pitch", f"{pitch:.0f} Hz" if pitch else None, measured.get("gender_hit")),
         ("voice", _beside(measured, "speaker_heard", "speaker"), measured.get("speaker_hit")),
         ("style", _beside(measured, "style_heard", "style"), measured.get("style_hit")),
     ]
     if measured.get("noise_asked") and measured.get("kind") != "clip":
-        facts.append(("noise", _beside(measured, "noise", "noise_asked"), measured.get("noise_within_one")))
+        facts.append(
+            ("noise", _beside(measured, "noise", "noise_asked", "noise_within_one"), measured.get("noise_within_one"))
+        )
     if words and measured.get("word_errors") is not None:
         facts.append(("words wrong", f"{measured['word_errors']} of {words}", measured["word_errors"] == 0))
     if mos:

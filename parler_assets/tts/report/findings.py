@@ -62,12 +62,14 @@ def failures(card: dict | None, made: Sequence[Cell], aside: Sequence[dict]) -> 
         score, chance = scores.get((metric, "finetuned")), scores.get((metric, "chance"))
         if score and chance and score["low"] <= chance["value"]:
             found.append(
-                f"{NAMES[metric]}: {score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}] "
+                f"{_capital(NAMES[metric])}: {score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}] "
                 f"cannot be told from chance ({chance['value']:.2f})."
             )
     words = scores.get(("word_error_rate", "finetuned"))
     if words and words["value"] > 0.3:
-        found.append(f"Words: {words['value']:.0%} are wrong to a recogniser that knows all possible sentences.")
+        found.append(
+            f"Words: {100 * words['value']:.0f} % are wrong to a recogniser that knows all possible sentences."
+        )
     found += [f"Worse than its base: {flag}." for flag in card["worse_than_base"]]
     return found or ["No score of this page is at chance, and nothing is silent, endless or missing."]
 
@@ -80,10 +82,28 @@ def cannot_show(card: dict | None) -> list[str]:
         "Anything the codec loses: nothing generated can sound better than “copy”.",
         "Real clips are asked for the rate that was measured on them, so their rate is right by construction.",
     ]
-    limits += [line.removeprefix("- ").replace("*", "").replace("`", "") for line in learning_of(card)] if card else []
+    if card:
+        limits += [_capital(line.removeprefix("- ").replace("*", "").replace("`", "")) for line in learning_of(card)]
+        limits += _strange(card)
     if any(score["metric"] == "word_error_rate" for score in (card or {}).get("scores", [])):
         limits.append(
             "Open-vocabulary intelligibility: the recogniser chooses among the corpus's own sentences, "
             "which flatters everything."
         )
     return limits
+
+
+def _strange(card: dict) -> list[str]:
+    """Where real recordings score below their copies: the probes learn from copies, as all generated speech is."""
+    scores = {(score["metric"], score["system"]): score for score in card["scores"]}
+    pairs = [(scores.get((m, "real")), scores.get((m, "copy"))) for m in ("speaker_probe", "style_probe")]
+    if not any(real and copy and real["high"] < copy["low"] for real, copy in pairs):
+        return []
+    return [
+        "Voice and style of real recordings: the probes learn from the codec's copies, so that recordings which "
+        "never went through the codec are strange to them. Compare with “copy”, not with “real”."
+    ]
+
+
+def _capital(line: str) -> str:
+    return line[:1].upper() + line[1:]
