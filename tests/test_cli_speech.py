@@ -12,7 +12,7 @@ from parler_assets.cli import app
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.say import Sayer
-from tests.test_serve import Tone
+from tests.test_serve import Tone, broken, huge
 
 
 def run(*arguments: str):
@@ -45,3 +45,26 @@ def test_say_writes_the_format_of_the_suffix(suffix, tmp_path: Path, monkeypatch
     assert decode(file.read_bytes()).seconds == pytest.approx(12 * 400 / 16000, abs=0.15)
     assert "Talia" in result.output
     assert run("say", "Hello.", "--voice", "Bob", "-o", str(file)).exit_code == 1
+
+
+def diverged(weights):
+    weights[next(name for name in weights if "fc1" in name)][0, 0] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "message"),
+    [
+        (["say", "Hello."], diverged, "its training diverged"),
+        (["serve", "--port", "0"], diverged, "its training diverged"),
+        (["say", "Hello."], huge, "no numbers (NaN or infinite)"),
+    ],
+)
+def test_a_checkpoint_of_no_numbers_ends_in_one_sentence(command, change, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    checkpoint = str(broken(tmp_path / "checkpoint", change))
+    result = run(*command, "--checkpoint", checkpoint, "--device", "cpu")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert message in result.output
+    assert not (tmp_path / "speech.wav").exists()
