@@ -223,6 +223,10 @@ def test_drift_compares_the_ends_of_long_samples():
     assert (pitch.value, level.value) == (pytest.approx(12), pytest.approx(6))
     assert isinstance(speaker, Missing)
     assert isinstance(drift.long_word_errors("finetuned", []), Missing)
+    only_one = Probe("speaker", np.zeros((4, 1)), ["Jerry"] * 4)
+    *_, speaker = drift.drift_scores("finetuned", rows, only_one)
+    assert isinstance(speaker, Missing)
+    assert "fewer than two speakers" in speaker.reason
 
 
 def test_thirds_of_a_rising_voice_are_measured_apart():

@@ -51,8 +51,9 @@ def drift_scores(system: str, rows: Sequence[Mapping], speaker: Probe | None) ->
         mean("drift_level_db", system, [abs(row["last_level"] - row["first_level"]) for row in long]),
     ]
     known = [row for row in long if speaker and row["speaker"] in speaker.classes]
-    if not speaker or not known:
-        return [*scores, Missing("drift_speaker", system, "no long sample of a known speaker")]
+    if not speaker or speaker.unlearnt or not known:
+        reason = (speaker and speaker.unlearnt) or "no long sample of a known speaker"
+        return [*scores, Missing("drift_speaker", system, reason)]
     asked = [row["speaker"] for row in known]
     first, last = (speaker.sureness(np.array([row[f"{part}_features"] for row in known]), asked) for part in PARTS)
     return [*scores, mean("drift_speaker", system, last - first, "last third minus first")]

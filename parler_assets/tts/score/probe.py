@@ -35,6 +35,11 @@ class Probe:
             self.model.fit(features[chosen], given[chosen])
 
     @property
+    def unlearnt(self) -> str:
+        """Why there was nothing to tell apart, or nothing."""
+        return "" if self.model else f"fewer than two {self.attribute}s with {LEAST} training clips each"
+
+    @property
     def chance(self) -> float:
         return 1 / max(1, len(self.classes))
 
@@ -45,17 +50,17 @@ class Probe:
         return [str(name) for name in self.model.predict(features)]
 
     def sureness(self, features: np.ndarray, asked: Sequence[str]) -> np.ndarray:
-        """Probability (N,) that the probe gives the class asked for; only of its own classes."""
-        assert self.model is not None
+        """Probability (N,) that the probe gives the class asked for; only of its own classes, and where it has learnt."""
+        if self.model is None:
+            raise ValueError(self.unlearnt)
         chances = self.model.predict_proba(features)
         places = [list(self.model.classes_).index(name) for name in asked]
         return chances[np.arange(len(places)), places]
 
     def score(self, system: str, asked: Sequence[str | None], heard: Sequence[str | None]) -> Outcome:
         metric = f"{self.attribute}_probe"
-        if self.model is None:
-            reason = f"fewer than two {self.attribute}s with {LEAST} training clips each"
-            return Missing(metric, system, reason)
+        if self.unlearnt:
+            return Missing(metric, system, self.unlearnt)
         pairs = [(a, h) for a, h in zip(asked, heard, strict=True) if a in self.classes]
         note = f"{len(self.classes)} classes, chance {self.chance:.2f}" + f", learnt from {self.source}" * bool(
             self.source
