@@ -50,7 +50,7 @@ class Probe:
         return [str(name) for name in self.model.predict(features)]
 
     def sureness(self, features: np.ndarray, asked: Sequence[str]) -> np.ndarray:
-        """Probability (N,) that the probe gives the class asked for; only of its own classes, and where it has learnt."""
+        """Probability (N,) that a probe that has learnt gives the class asked for; only of its own classes."""
         if self.model is None:
             raise ValueError(self.unlearnt)
         chances = self.model.predict_proba(features)
