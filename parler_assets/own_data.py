@@ -77,7 +77,7 @@ def draft_recipe(folder: Path, name: str, recipe_folder: Path, speaker: str | No
         names=names,
         genders=genders,
         styles=list(styles) or ["default"],
-        epochs=max(4, min(60, round(UPDATES * 16 / len(rows)))),
+        epochs=max(4, min(20, round(UPDATES * 16 / len(rows)))),
     )
     return Draft(text, len(rows), minutes, list(names.values()), list(styles), _remarks(rows, corpus, names, genders))
 

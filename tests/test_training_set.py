@@ -15,7 +15,7 @@ from parler_assets.speech import shards
 from parler_assets.tts.data import TrainingSetError, audit_training_set, build_training_set, open_split
 from parler_assets.tts.data.mixture import mixture_markdown
 from parler_assets.tts.training import fitness
-from parler_assets.tts.training.fitness import few_held_out
+from parler_assets.tts.training.fitness import few_held_out, nothing_learnt
 
 SETTINGS = Training(min_seconds=0.5, max_seconds=12)
 
@@ -143,6 +143,13 @@ def test_few_held_out_clips_are_a_problem_only_where_there_are_more(tmp_path, bu
         assert len(few_held_out(result.folder)) == problems
     monkeypatch.setattr(fitness, "ENOUGH_HELD_OUT", 2)
     assert few_held_out(result.folder) == []
+
+
+@pytest.mark.parametrize(("chosen", "problems"), [(0, 1), (10, 0), (None, 0)])
+def test_a_checkpoint_that_is_still_the_base_is_said_to_be(chosen, problems):
+    found = nothing_learnt({"updates": 180, "chosen_update": chosen, "held_out_loss": 3.0856})
+    assert len(found) == problems
+    assert all("before the first of 180 updates (3.086)" in problem for problem in found)
 
 
 def test_every_setting_is_described():

@@ -3,6 +3,7 @@
 One step carries all checks of an asset: a step is a process, and starting one costs more than an audit.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -201,7 +202,10 @@ def training_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
         ),
         asset_checks(
             dg.AssetKey("finetuned_checkpoint"),
-            [Check("complete", "All parts of a checkpoint are there.", _finetuned)],
+            [
+                Check("complete", "All parts of a checkpoint are there.", _finetuned),
+                Check("learnt", "Training lowered the held-out loss of the base.", _nothing_learnt, blocking=False),
+            ],
         ),
     ]
 
@@ -230,6 +234,13 @@ def _base(workspace: Workspace) -> list[str]:
 
 def _finetuned(workspace: Workspace) -> list[str]:
     return _checkpoint_problems(workspace.finetuned_path())
+
+
+def _nothing_learnt(workspace: Workspace) -> list[str]:
+    from parler_assets.tts.training.fitness import nothing_learnt
+
+    record = workspace.finetuned_path().parent / "training.json"
+    return nothing_learnt(json.loads(record.read_text(encoding="utf-8")))
 
 
 def _checkpoint_problems(folder) -> list[str]:

@@ -17,7 +17,7 @@ EDGE_SETS = ("v01_2024_04", "v01", "v02")
 
 class Shards(Section):
     rows: int = Field(256, gt=0, description="rows of one shard: what a crash can lose")
-    max_set_aside: float = Field(0.02, ge=0, le=1, description="share of clips set aside above which a check fails; one alone if 0")
+    max_set_aside: float = Field(0.02, ge=0, le=1, description="share of clips set aside, above which a check fails")
 
 
 class Annotation(Section):

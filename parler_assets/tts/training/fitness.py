@@ -1,8 +1,10 @@
-"""Whether a training set fits a training. Light: the launcher asks before it starts a process."""
+"""Whether a training set fits a training, and what came of it. Light: the launcher asks before it starts a process."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from parler_assets.speech import shards
 from parler_assets.tts.data import audit_training_set
@@ -10,6 +12,20 @@ from parler_assets.tts.training.job import Job, TrainingRefused
 
 ENOUGH_HELD_OUT = 400
 AT_MOST = 0.1  # share of a set that is held out to have so many
+
+
+def nothing_learnt(record: Mapping[str, Any]) -> list[str]:
+    """A problem where the held-out loss was least before the first update: what is kept is the base, whole.
+
+    `record` is a training's `training.json`.
+    """
+    if record["chosen_update"] != 0:
+        return []
+    return [
+        f"the held-out loss was least before the first of {record['updates']} updates ({record['held_out_loss']:.3f}), "
+        "so the base checkpoint itself was kept: lower training.learning_rate, evaluate more often "
+        "(training.evaluate_every), or train on more clips"
+    ]
 
 
 def few_held_out(training_set: Path) -> list[str]:
