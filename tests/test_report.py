@@ -116,8 +116,11 @@ def test_dagsters_notebook_page_keeps_sounds_and_script(report):
 
 def test_samples_without_scores_still_make_a_page(tmp_path):
     write_samples(tmp_path / "samples", sample_rows(("happy",)))
-    paths = write_report(tmp_path / "samples", tmp_path / "report")
-    assert "have not been scored yet" in paths.html.read_text()
+    paths = write_report(tmp_path / "samples", tmp_path / "report", "A beside B", "A stands where it says fine-tuned.")
+    page = paths.html.read_text()
+    assert "have not been scored yet" in page
+    assert "A stands where it says fine-tuned." in page
+    assert "The fine-tuned checkpoint beside its base" not in page
 
 
 def test_silent_and_endless_samples_are_named():

@@ -58,7 +58,9 @@ def evaluate(
     scored = (samples, built.training_set, bins, built.base, folder / "scorecard", recipe.annotation, settings)
     # what the probes learn from is the same for every checkpoint of one training set
     scores = score_samples(*scored, device=device, probes_folder=built.probes or folder.parent / "probes")
-    write_report(samples, folder / "scorecard", f"{checkpoint.name} beside {against.name}")
+    first, second = ("/".join(path.parts[-2:]) for path in (checkpoint, against))
+    lead = f"On this page {first} stands where it says fine-tuned, and {second} where it says base."
+    write_report(samples, folder / "scorecard", f"{first} beside {second}", lead)
     return scores
 
 

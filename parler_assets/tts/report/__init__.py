@@ -15,6 +15,10 @@ from parler_assets.tts.report.findings import cannot_show, failures, score_rows
 from parler_assets.tts.score.table import NAMES, markdown, missing_of, read_lines
 
 __all__ = ["ReportPaths", "write_report"]
+LEAD = (
+    "The fine-tuned checkpoint beside its base, both speaking held-out sentences, beside held-out recordings and what "
+    "the codec makes of them."
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,10 @@ class ReportPaths:
     notebook: Path
 
 
-def write_report(samples: Path, folder: Path, title: str = "Listening report") -> ReportPaths:
+def write_report(samples: Path, folder: Path, title: str = "Listening report", lead: str = LEAD) -> ReportPaths:
     """Write `report.html` and `report.ipynb` into `folder`, with the scores that lie there when they do.
+
+    `lead` says what is beside what.
 
     Raises:
         ShardError: the samples are unfinished.
@@ -36,7 +42,7 @@ def write_report(samples: Path, folder: Path, title: str = "Listening report") -
     by_key = {row["id"]: row for row in read_lines(measured)} if measured.is_file() else {}
     facts, aside = shards.read_manifest(samples).facts, shards.read_manifest(samples).set_aside
     made = cells(samples, by_key)
-    fragment = _fragment(title, made, card, facts, [vars(row) for row in aside])
+    fragment = _fragment(title, lead, made, card, facts, [vars(row) for row in aside])
     paths = ReportPaths(folder / "report.html", folder / "report.ipynb")
     _write(paths.html, _template("page.html.j2").render(title=title, fragment=fragment))
     _write(paths.notebook, json.dumps(notebook(fragment)))
@@ -58,10 +64,11 @@ def notebook(fragment: str) -> dict:
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": [cell]}
 
 
-def _fragment(title: str, made: list[Cell], card: dict | None, facts: dict, aside: list[dict]) -> str:
+def _fragment(title: str, lead: str, made: list[Cell], card: dict | None, facts: dict, aside: list[dict]) -> str:
     rated = list(dict.fromkeys(take.rate for cell in made for take in cell.takes if take.rate))
     return _template("report.html.j2").render(
         title=title,
+        lead=lead,
         cells=made,
         speakers=list(dict.fromkeys(cell.speaker for cell in made)),
         styles=list(dict.fromkeys(cell.style for cell in made if cell.kind == "grid")),
