@@ -137,7 +137,7 @@ def _remarks(rows, corpus, names: Mapping[str, str], genders: Mapping[str, str])
     if unknown:
         remarks.append(f"pitch is described relative to gender: fill in genders for {', '.join(unknown[:5])}")
     if len(rows) < 50:
-        remarks.append("fewer than 50 clips: expect the voice to be recognisable, not good")
+        remarks.append("fewer than 50 clips: expect to see how it works, not a good voice")
     return remarks
 
 
