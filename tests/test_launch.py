@@ -155,8 +155,10 @@ def test_an_interrupt_of_the_caller_ends_every_process(place, stand_in):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_death_of_the_caller_ends_every_process(place, number):
     folder = place.folder / f"orphan{number}"
+    # A test run that was put into the background ignores SIGINT, Dagster makes SIGTERM alike, and children inherit it.
     caller = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from pathlib import Path
 from parler_assets.recipe import Training
 from parler_assets.tts import launch
