@@ -107,7 +107,6 @@ def compare(
         folder = workspace.root / "comparisons" / f"{checkpoint_digest(first)}-{checkpoint_digest(second)}"
         typer.echo(compare_checkpoints(first, second, built, folder, chosen, where).markdown())
         typer.echo(f"Listen: {folder / 'scorecard' / 'report.html'}")
-        typer.echo(f"  there, fine-tuned is {first}, and base is {second}")  # the page knows these two names only
 
 
 @app.command()
