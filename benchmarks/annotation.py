@@ -28,14 +28,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from parler_assets import storage
 from parler_assets.recipe import Annotation, Binning
-from parler_assets.speech import shards
-from parler_assets.speech.annotators import annotate, brouhaha_network, fcnf0, tag_corpus
+from parler_assets.speech.annotation.networks import brouhaha as brouhaha_network
+from parler_assets.speech.annotation.networks import fcnf0
+from parler_assets.speech.annotation.stage import annotate, tag_corpus
 from parler_assets.speech.audio import decode, encode
-from parler_assets.speech.bins import bin_table, label_values
-from parler_assets.speech.edges import ATTRIBUTES, edges_and_labels
-from parler_assets.speech.shards import Part
-from tests.golden_weights import fill, sound
+from parler_assets.speech.binning.bins import bin_table, label_values
+from parler_assets.speech.binning.edges import ATTRIBUTES, edges_and_labels
+from parler_assets.storage import Part
+from tests.support.golden_weights import fill, sound
 
 TEXT = "Why do you make me do these examples? They are so generic."
 
@@ -140,7 +142,7 @@ def memory(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for count in (arguments.rows // 10, arguments.rows):
             table = _raw_rows(files, rows)
-            raw = shards.build(Path(folder) / f"raw{count}", "raw", -(-count // rows), lambda _, t=table: Part(t))
+            raw = storage.build(Path(folder) / f"raw{count}", "raw", -(-count // rows), lambda _, t=table: Part(t))
             started = time.process_time()
             tags = tag_corpus(raw.folder, Path(folder) / f"tags{count}", Annotation())
             cost = (time.process_time() - started) / tags.manifest.rows
@@ -182,8 +184,8 @@ def fast(arguments: argparse.Namespace) -> None:
 
 def thinned(files: list[bytes]) -> None:
     """What every fourth frame alone does to monotony, on pitch that is really heard: Praat's, needing no weights."""
-    from parler_assets.speech.annotators.penn import FAST, interpolated
-    from parler_assets.speech.annotators.pitch import Praat
+    from parler_assets.speech.annotation.penn import FAST, interpolated
+    from parler_assets.speech.annotation.praat import Praat
 
     facts, praat = edges_and_labels(Binning(edges="v01_2024_04"), "a", []), Praat()
     edges, labels = facts["edges"]["speech_monotony"], facts["labels"]["speech_monotony"]

@@ -50,7 +50,7 @@ def prepare(folder: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from tests.published_layouts import DESCRIPT, tensors
+    from tests.support.published_layouts import DESCRIPT, tensors
 
     generator, start = torch.Generator().manual_seed(0), "audio_encoder.model."
     weights = {
@@ -69,7 +69,7 @@ def decode(folder: Path) -> dict[str, float]:
     import torch
     from safetensors.torch import load_file
 
-    from parler_assets.speech.codec import load_codec
+    from parler_assets.speech.codec.codec import load_codec
 
     torch.set_num_threads(1)
     codec, given = load_codec(folder / "codec"), load_file(folder / "codes.safetensors")

@@ -24,14 +24,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from parler_assets import storage
 from parler_assets.recipe import Describing
-from parler_assets.speech import shards
-from parler_assets.speech.descriptions import describe_corpus, sentences, writing
-from parler_assets.speech.descriptions.attributes import attributes_of
+from parler_assets.speech.descriptions import describe_corpus, sentences
+from parler_assets.speech.descriptions import writer as writing
 from parler_assets.speech.descriptions.engines import Request
 from parler_assets.speech.descriptions.prompts import Prompt
-from tests.described import SPEAKERS, STYLES, labels, write_bins
-from tests.tiny_chat import write_tiny_chat
+from parler_assets.speech.descriptions.situations import attributes_of
+from tests.support.described import SPEAKERS, STYLES, labels, write_bins
+from tests.support.tiny_chat import write_tiny_chat
 
 ROWS, ANSWER = 11_615, 32  # rows of Expresso; tokens of an answer: a random model never ends by itself
 
@@ -82,7 +83,7 @@ def every_row(tiny: Path, bins: Path) -> int:
 
     tokenizer = AutoTokenizer.from_pretrained(tiny, padding_side="left", pad_token="</s>")
     llm, prompt, count = AutoModelForCausalLM.from_pretrained(tiny).eval(), Prompt("expresso"), 0
-    rows = [row for part in shards.iterate(bins) for row in part.to_pylist()]
+    rows = [row for part in storage.iterate(bins) for row in part.to_pylist()]
     for start in range(0, len(rows), 32):
         batch = [prompt.messages("named", attributes_of(row, "expresso")) for row in rows[start : start + 32]]
         inputs = tokenizer.apply_chat_template(
@@ -177,15 +178,15 @@ def describe(folder: Path, rows: int) -> dict:
 def write_in_parts(folder: Path, rows: int, size: int = 4096) -> None:
     import pyarrow as pa
 
-    from tests.described import SCHEMA
+    from tests.support.described import SCHEMA
 
     every = expresso_rows(rows)
 
-    def make(index: int) -> shards.Part:
+    def make(index: int) -> storage.Part:
         part = [next(every) for _ in range(min(size, rows - index * size))]
-        return shards.Part(pa.Table.from_pylist(part, schema=SCHEMA))
+        return storage.Part(pa.Table.from_pylist(part, schema=SCHEMA))
 
-    shards.build(folder, f"bins{rows}", -(-rows // size), make)
+    storage.build(folder, f"bins{rows}", -(-rows // size), make)
 
 
 def main() -> None:

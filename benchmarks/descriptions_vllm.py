@@ -25,8 +25,8 @@ from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions import describe_corpus
 from parler_assets.speech.descriptions.engines import Request, open_engine
 from parler_assets.speech.descriptions.prompts import Prompt
-from tests.described import rows, write_bins
-from tests.tiny_chat import write_tiny_chat
+from tests.support.described import rows, write_bins
+from tests.support.tiny_chat import write_tiny_chat
 
 
 def requests(count: int) -> list[Request]:

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from parler_assets.cli_speech import _built, _finetuned
-from parler_assets.tts.report import write_report
-from parler_assets.tts.score import score_samples
-from parler_assets.tts.synthesize import labels_of, synthesize_samples
+from parler_assets.cli.speak import _built, _finetuned
+from parler_assets.tts.report.report import write_report
+from parler_assets.tts.scoring.stage import score_samples
+from parler_assets.tts.synthesis.samples import labels_of, synthesize_samples
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:

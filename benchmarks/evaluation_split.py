@@ -25,17 +25,17 @@ import pyarrow as pa
 from generation import MINI
 from sides import table
 
-from parler_assets.cli_speech import _built, _finetuned
-from parler_assets.speech import shards
+from parler_assets import storage
+from parler_assets.cli.speak import _built, _finetuned
 from parler_assets.speech.audio import encode
-from parler_assets.speech.shards import Part
-from parler_assets.tts.report import write_report
+from parler_assets.storage import Part
 from parler_assets.tts.report.cells import MOST_PROMPTS
-from parler_assets.tts.score import score_samples
-from parler_assets.tts.score.measure import evenly
-from parler_assets.tts.score.voices import known_speakers, train_probes
-from parler_assets.tts.synthesize import SCHEMA
-from parler_assets.tts.voice import Utterance, Voice
+from parler_assets.tts.report.report import write_report
+from parler_assets.tts.scoring.measure import evenly
+from parler_assets.tts.scoring.stage import score_samples
+from parler_assets.tts.scoring.voices import known_speakers, train_probes
+from parler_assets.tts.synthesis.samples import SCHEMA
+from parler_assets.tts.synthesis.voice import Utterance, Voice
 
 WHOLE, FEW = 560, 4
 TEXT = {"d_model": 1024, "d_ff": 2816, "d_kv": 64, "num_layers": 24, "num_heads": 16}  # flan-t5-large
@@ -51,7 +51,7 @@ def mini(folder: Path) -> Path:
     """A checkpoint of Mini v0.1's size with random weights."""
     from parler_assets.tts import ParlerTTSForConditionalGeneration
     from parler_assets.tts.model.tokenizers import Tokenizers
-    from tests.tiny_checkpoint import tiny_config, tiny_tokenizer
+    from tests.support.tiny_checkpoint import tiny_config, tiny_tokenizer
 
     config = tiny_config(**MINI, ratios=(2, 4, 8, 8), sampling_rate=44100)
     config.text_encoder.update(TEXT)
@@ -63,7 +63,7 @@ def mini(folder: Path) -> Path:
 
 def prompts(samples: Path, count: int) -> list[dict]:
     """Grid prompts, evenly chosen, those of like length beside each other as an evaluation batches them."""
-    rows = shards.read(samples, [name for name in SCHEMA.names if name != "audio"]).to_pylist()
+    rows = storage.read(samples, [name for name in SCHEMA.names if name != "audio"]).to_pylist()
     grid = [row for row in rows if row["kind"] == "grid" and row["system"] == "finetuned"]
     chosen = set(evenly(grid, count))
     return sorted((row for row in grid if row["id"] in chosen), key=lambda row: row["duration"])
@@ -85,7 +85,7 @@ def written(folder: Path, asked: Sequence[dict], said: Sequence[Utterance], fact
         for row, one in zip(asked, said, strict=True)
     ]
     made = Part(pa.Table.from_pylist(rows, schema=SCHEMA))
-    shards.build(folder, folder.name, 1, lambda _: made, facts=lambda: facts)
+    storage.build(folder, folder.name, 1, lambda _: made, facts=lambda: facts)
     return folder
 
 
@@ -127,12 +127,12 @@ def whole(found: dict[str, float], settings) -> dict[str, float]:
 
 
 def measure(chosen, workspace, built, given: argparse.Namespace, scratch: Path) -> dict[str, dict[str, float]]:
-    bins, facts = list(built.bins.values()), shards.read_manifest(workspace.evaluation_samples).facts
+    bins, facts = list(built.bins.values()), storage.read_manifest(workspace.evaluation_samples).facts
     probes = scratch / "probes"
     learning = (chosen.evaluation.styles, known_speakers(bins), chosen.annotation, probes)
     load, sides = partial(train_probes, built.training_set, built.base), {}
     _, learnt = spent(lambda: load(*learning))
-    rows = shards.read_manifest(probes).rows
+    rows = storage.read_manifest(probes).rows
 
     def score(samples: Path, folder: Path, settings):
         inputs = (samples, built.training_set, bins, built.base, folder, chosen.annotation, settings)
@@ -157,7 +157,7 @@ def measure(chosen, workspace, built, given: argparse.Namespace, scratch: Path) 
 
 def decoding(voice: Voice, said: Sequence[Utterance]) -> float:
     """Seconds in which the codec turns these samples' codes into sound: what each clip of the probes costs again."""
-    from parler_assets.speech.codec import Codec
+    from parler_assets.speech.codec.codec import Codec
 
     return spent(lambda: Codec(voice.model.audio_encoder).decode([one.codes for one in said]))[1]
 

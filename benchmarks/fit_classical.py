@@ -1,4 +1,4 @@
-"""Fit the constants of `speech/annotators/classical.py` on synthesized speech with known noise and rooms.
+"""Fit the constants of `speech/annotation/classical.py` on synthesized speech with known noise and rooms.
 
     python benchmarks/fit_classical.py [--clips 240]
 
@@ -18,7 +18,7 @@ import espeakng_loader
 import numpy as np
 from scipy.signal import fftconvolve
 
-from parler_assets.speech.annotators import classical
+from parler_assets.speech.annotation import classical
 from parler_assets.speech.audio import resample
 
 TARGET = Path(classical.__file__).with_name("classical.json")

@@ -93,7 +93,7 @@ def prepare(folder: Path, shape: dict, steps: int) -> None:
     """A base with random weights, padded inputs for four samples, and what is asked for."""
     from safetensors.torch import save_file
 
-    from tests.tiny_checkpoint import write_tiny_checkpoint
+    from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
     write_tiny_checkpoint(folder / "base", **shape, ratios=(2, 4, 8, 8), sampling_rate=44100)
     save_file(given_inputs(4), folder / "inputs.safetensors")

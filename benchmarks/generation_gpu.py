@@ -25,7 +25,7 @@ def main() -> None:
         print("skipped: torch sees no CUDA device")
         return
     from parler_assets.tts import ParlerTTSForConditionalGeneration
-    from tests.tiny_checkpoint import write_tiny_checkpoint
+    from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
     with TemporaryDirectory() as folder:
         codec = {"ratios": (2, 4, 8, 8), "sampling_rate": RATE}

@@ -30,9 +30,9 @@ from pyannote.audio.models.segmentation import PyanNet  # noqa: E402
 from pyannote.audio.utils.signal import Binarize  # noqa: E402
 from pyannote.core import SlidingWindowFeature  # noqa: E402
 
-from parler_assets.speech.annotators.brouhaha import Brouhaha, measured  # noqa: E402
+from parler_assets.speech.annotation.brouhaha import Brouhaha, measured  # noqa: E402
 from parler_assets.speech.audio import Clip  # noqa: E402
-from tests.golden_weights import fill, sound  # noqa: E402
+from tests.support.golden_weights import fill, sound  # noqa: E402
 
 TARGET = Path(__file__).parents[1] / "tests" / "golden" / "brouhaha.npz"
 SECONDS = (0.4, 3.3, 6.0, 7.2, 9.5)

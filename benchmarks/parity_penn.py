@@ -14,10 +14,10 @@ import numpy as np
 import penn
 import torch
 
-from parler_assets.speech.annotators import fcnf0
-from parler_assets.speech.annotators.penn import Penn
+from parler_assets.speech.annotation.networks import fcnf0
+from parler_assets.speech.annotation.penn import Penn
 from parler_assets.speech.audio import Clip
-from tests.golden_weights import fill, sound
+from tests.support.golden_weights import fill, sound
 
 TARGET = Path(__file__).parents[1] / "tests" / "golden" / "penn.npz"
 SECONDS = (0.0625, 0.5, 1.2345)

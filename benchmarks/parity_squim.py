@@ -16,11 +16,11 @@ import torch
 from torchaudio.functional import resample
 from torchaudio.models import squim_objective_base
 
-from parler_assets.speech.annotators import sinc
-from parler_assets.speech.annotators.squim import Squim
-from parler_assets.speech.annotators.squim_network import SquimNetwork
+from parler_assets.speech.annotation import sinc
+from parler_assets.speech.annotation.networks.squim import SquimNetwork
+from parler_assets.speech.annotation.squim import Squim
 from parler_assets.speech.audio import Clip
-from tests.golden_weights import fill, sound
+from tests.support.golden_weights import fill, sound
 
 TARGET = Path(__file__).parents[1] / "tests" / "golden" / "squim.npz"
 SECONDS = (0.1, 1.0, 1.0, 2.345, 16.0)

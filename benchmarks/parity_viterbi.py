@@ -14,9 +14,9 @@ import librosa
 import numpy as np
 import torch
 
-from parler_assets.speech.annotators.fcnf0 import BINS
-from parler_assets.speech.annotators.penn import viterbi_path
-from tests.golden_weights import wandering
+from parler_assets.speech.annotation.networks.fcnf0 import BINS
+from parler_assets.speech.annotation.penn import viterbi_path
+from tests.support.golden_weights import wandering
 
 TARGET = Path(__file__).parents[1] / "tests" / "golden" / "viterbi.npz"
 SEEDS = (0, 1, 2)

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def prepare(place: Path, shape: dict) -> None:
-    from tests.tiny_checkpoint import write_tiny_checkpoint
+    from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
     write_tiny_checkpoint(
         place / "base", codebooks=9, width=64, ratios=(2, 4, 8, 8), sampling_rate=44100, initializer_factor=0.2,
@@ -57,7 +57,7 @@ def prepare(place: Path, shape: dict) -> None:
     )  # fmt: skip
     generator = torch.Generator().manual_seed(1)
     codes = torch.randint(0, 32, (3, 9, 30), generator=generator)
-    from parler_assets.tts.codebooks import DelayPattern
+    from parler_assets.tts.model.delay_pattern import DelayPattern
 
     labels = DelayPattern(9, start=33, end=32).labels(codes).transpose(1, 2).contiguous()
     labels[1, 25:], labels[2, 31:] = -100, -100

@@ -15,8 +15,8 @@ from parler_assets.sample import base_path
 from parler_assets.sample.espeak import RATE
 from parler_assets.sample.plan import named_clips, render
 from parler_assets.speech.audio import resample
-from parler_assets.speech.codec import load_codec
-from parler_assets.speech.coding import round_trip
+from parler_assets.speech.codec.codec import load_codec
+from parler_assets.speech.codec.encode import round_trip
 
 CLIPS = 64
 

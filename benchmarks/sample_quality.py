@@ -20,19 +20,19 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from parler_assets import storage
 from parler_assets.recipe import Annotation, Evaluation
 from parler_assets.sample import base_path
-from parler_assets.speech import shards
-from parler_assets.speech.annotators import annotate
+from parler_assets.speech.annotation.stage import annotate
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
-from parler_assets.tts.prompts import RATES
-from parler_assets.tts.score.adherence import BETWEEN_GENDERS
-from parler_assets.tts.score.features import features
-from parler_assets.tts.score.numbers import correlation
-from parler_assets.tts.score.probe import Probe
-from parler_assets.tts.score.recogniser import Recogniser, errors_of
-from parler_assets.tts.voice import Voice
+from parler_assets.tts.scoring.adherence import BETWEEN_GENDERS
+from parler_assets.tts.scoring.asr import Recogniser, errors_of
+from parler_assets.tts.scoring.features import features
+from parler_assets.tts.scoring.probe import Probe
+from parler_assets.tts.scoring.statistics import correlation
+from parler_assets.tts.synthesis.prompts import RATES
+from parler_assets.tts.synthesis.voice import Voice
 
 SPEAKING = Evaluation(speakers=["any"], styles=["default"], max_seconds=8)
 LEARNT = 240  # clips of named voices that the probe learns from
@@ -94,7 +94,7 @@ class Judges:
 
 
 def codec_of(voice: Voice):
-    from parler_assets.speech.codec import Codec
+    from parler_assets.speech.codec.codec import Codec
 
     return Codec(voice.model.audio_encoder)
 
@@ -130,7 +130,7 @@ def codec_stoi(judges: Judges, raw: Path) -> float:
 
     wanted = {row["id"]: copy for row, copy in zip(judges.rows, judges.copies, strict=True)}
     found = []
-    for table in shards.iterate(raw, ["id", "audio"]):
+    for table in storage.iterate(raw, ["id", "audio"]):
         for row in table.to_pylist():
             if row["id"] in wanted:
                 copy = wanted[row["id"]]
@@ -190,7 +190,7 @@ def main() -> None:
     print("copies             " + "  ".join(f"{ceiling[name]:15.3f}" for name in COLUMNS))
     asked.out.mkdir(parents=True, exist_ok=True)
     draw(curve, ceiling, asked.out / "sample_quality.png")
-    shards.write_json(asked.out / "sample_quality.json", {"curve": curve, "copies": ceiling})
+    storage.write_json(asked.out / "sample_quality.json", {"curve": curve, "copies": ceiling})
 
 
 if __name__ == "__main__":

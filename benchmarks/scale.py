@@ -45,7 +45,7 @@ class Noise:
         return [f"clip-{row:07d}" for row in range(self.rows)]
 
     def read(self, start: int, stop: int) -> Iterator:
-        from parler_assets.speech.corpora import RawClip
+        from parler_assets.speech.sources import RawClip
 
         for row in range(start, stop):
             speaker, style = SPEAKERS[row % 2], STYLES[row % 3]
@@ -67,38 +67,38 @@ def made_up(folder: Path, rows: int) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from parler_assets.speech import shards
-    from parler_assets.speech.annotators import KEPT, MEASURED
-    from parler_assets.speech.coding import SCHEMA
+    from parler_assets import storage
+    from parler_assets.speech.annotation.stage import KEPT, MEASURED
+    from parler_assets.speech.codec.encode import SCHEMA
     from parler_assets.tts.base import codebook_shape
-    from tests.tiny_checkpoint import write_tiny_checkpoint
+    from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
     write_tiny_checkpoint(folder / "base")
     codebooks, size = codebook_shape(folder / "base")
 
-    def tags(table: pa.Table) -> shards.Part:
+    def tags(table: pa.Table) -> storage.Part:
         random = np.random.default_rng(table.num_rows)
         columns = {name: table[name] for name in KEPT}
         for column in MEASURED:
             text = pa.types.is_string(column.type)
             values = [None] * table.num_rows if text else random.normal(20, 6, table.num_rows)
             columns[column.name] = pa.array(values, column.type)
-        return shards.Part(pa.table(columns))
+        return storage.Part(pa.table(columns))
 
-    def codes(table: pa.Table) -> shards.Part:
+    def codes(table: pa.Table) -> storage.Part:
         random = np.random.default_rng(table.num_rows)
         found = [random.integers(0, size, codebooks * 2, np.uint16) for _ in range(table.num_rows)]
         count = table.num_rows
         values = [table["id"], found, [2] * count, [codebooks] * count, table["duration"]]
-        return shards.Part(pa.table(dict(zip(SCHEMA.names, values, strict=True)), schema=SCHEMA))
+        return storage.Part(pa.table(dict(zip(SCHEMA.names, values, strict=True)), schema=SCHEMA))
 
-    shards.map_shards(folder / "raw", folder / "tags", "made up", tags, columns=list(KEPT))
-    shards.map_shards(folder / "raw", folder / "codes", "made up", codes, columns=["id", "duration"])
+    storage.map_shards(folder / "raw", folder / "tags", "made up", tags, columns=list(KEPT))
+    storage.map_shards(folder / "raw", folder / "codes", "made up", codes, columns=["id", "duration"])
 
 
 def text_bins(folder: Path, rows: int) -> None:
     from parler_assets.recipe import Annotation, Binning
-    from parler_assets.speech.bins import bin_corpus
+    from parler_assets.speech.binning.bins import bin_corpus
 
     bin_corpus(folder / "tags", folder / "bins", Binning(edges="v01_2024_04", labels="v01"), Annotation(era="a"))
 

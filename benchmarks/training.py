@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from training_levers import EVERYTHING, LEVERS, MEMORY
 
 CODEBOOKS, SIZE, BATCH, UPDATES = 9, 1024, 16, 2
@@ -113,7 +113,7 @@ def compare_losses(folder: Path, reference: str) -> None:
 
 def own(folder: Path, what: str, without: str = EVERYTHING) -> dict:
     """This project's side, with the environment that its launcher gives a training."""
-    from parler_assets.tts.launch import KEEP_MEMORY
+    from parler_assets.tts.training.launch import KEEP_MEMORY
 
     environment = {} if without == MEMORY else KEEP_MEMORY
     return run([sys.executable, __file__, "--own", str(folder), what, without], environment)
@@ -150,8 +150,8 @@ def settings(changes: dict | None = None):
 def prepare(folder: Path) -> None:
     """A base of 11 M trained weights, a training set, and the same clips for the reference."""
     from parler_assets.tts.data import TRAIN, open_split
-    from parler_assets.tts.data.plan import Plan
     from parler_assets.tts.training.batches import lengths_of
+    from parler_assets.tts.training.plan import Plan
 
     base, built = inputs(folder, SHAPE, BATCH * UPDATES + 8, settings())
     split = open_split(built, TRAIN)
@@ -167,10 +167,9 @@ def prepare(folder: Path) -> None:
 
 def inputs(folder: Path, shape: dict, count: int, chosen) -> tuple[Path, Path]:
     """A base with random weights, and a training set of clips with random codes: 2 to 15 s, log-normal around 6 s."""
-    from lanes import write_lane
-    from tiny_checkpoint import write_tiny_checkpoint
-
     from parler_assets.tts.data import build_training_set
+    from tests.support.lanes import write_lane
+    from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
     base = write_tiny_checkpoint(folder / "base", codebooks=CODEBOOKS, codebook_size=SIZE, **shape)
     generator = np.random.default_rng(0)

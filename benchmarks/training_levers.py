@@ -31,7 +31,7 @@ def explicit_attention() -> AbstractContextManager:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     stack = ExitStack()
-    stack.enter_context(patch("parler_assets.tts.model.packing._HALF", ()))  # a GPU's kernel for packed clips
+    stack.enter_context(patch("parler_assets.tts.model.varlen._HALF", ()))  # a GPU's kernel for packed clips
     stack.enter_context(sdpa_kernel(SDPBackend.MATH))
     return stack
 
@@ -40,7 +40,7 @@ def logits_everywhere() -> AbstractContextManager:
     def everywhere(self, hidden, targets):
         return self.decoder.logits(hidden.flatten(0, -2)), targets.flatten(0, -2)
 
-    return patch("parler_assets.tts.model.conditional.ParlerTTSForConditionalGeneration._learnt", everywhere)
+    return patch("parler_assets.tts.model.parler.ParlerTTSForConditionalGeneration._learnt", everywhere)
 
 
 def separate_heads() -> AbstractContextManager:

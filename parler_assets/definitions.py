@@ -10,10 +10,12 @@ from parler_assets.assets.evaluation import evaluation_assets
 from parler_assets.assets.release import release_assets
 from parler_assets.assets.sweep import sweep_assets
 from parler_assets.assets.training import training_assets
-from parler_assets.cluster import executor
-from parler_assets.launchpad import settings_resource
 from parler_assets.recipe import Recipe, load_recipe
-from parler_assets.resources import Accelerator, Tracking, workspace_of
+from parler_assets.resources.accelerator import Accelerator
+from parler_assets.resources.executor import executor
+from parler_assets.resources.settings import settings_resource
+from parler_assets.resources.tracking import Tracking
+from parler_assets.resources.workspace import workspace_of
 
 
 def definitions_of(recipe: Recipe) -> dg.Definitions:

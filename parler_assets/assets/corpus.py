@@ -6,12 +6,13 @@ hub_dataset -> raw_dataset -> continuous_tags -> text_bins -> llm_descriptions
 
 import dagster as dg
 
-from parler_assets.assets.checks import corpus_checks
-from parler_assets.cluster import gpu_tags
-from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import bin_pictures, histograms, hours, rows_table, shares, stage_metadata
+from parler_assets.checks.check import corpus_checks
+from parler_assets.pages.stage import bin_pictures, histograms, hours, rows_table, shares, stage_metadata
 from parler_assets.recipe import Corpus, HubSource, Recipe, digest
-from parler_assets.resources import Accelerator, Workspace
+from parler_assets.resources.accelerator import Accelerator
+from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.settings import SettingsResource
+from parler_assets.resources.workspace import Workspace
 
 OWNERS = ["team:speech"]
 LABELS = ("speaking_rate", "pitch", "speech_monotony", "noise", "reverberation")
@@ -70,7 +71,7 @@ def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinitio
 
         One row is one utterance. A clip that cannot be used is set aside with its reason and never stops the run.
         """
-        from parler_assets.speech.annotators import weights
+        from parler_assets.hub import weights
         from parler_assets.speech.clips import build_raw_dataset
 
         if corpus.written and _made_in_this_run(context, name, "continuous_tags"):
@@ -110,7 +111,7 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         Numbers are kept in both of DataSpeech's definitions (eras a and b); bins read one of them. A value that
         cannot be measured is empty and the column `note` says why.
         """
-        from parler_assets.speech.annotators import tag_corpus
+        from parler_assets.speech.annotation.stage import tag_corpus
 
         folder = workspace.lane(name, "continuous_tags")
         raw = workspace.lane(name, "raw_dataset")
@@ -140,7 +141,7 @@ def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
     )
     def text_bins(workspace: Workspace, binner: SettingsResource, tagger: SettingsResource) -> dg.MaterializeResult:
         """Every measurement as a label such as "quite slowly" or "very noisy", by published or estimated edges."""
-        from parler_assets.speech.bins import bin_corpus
+        from parler_assets.speech.binning.bins import bin_corpus
 
         folder = workspace.lane(name, "text_bins")
         result = bin_corpus(
@@ -251,7 +252,7 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
 
         Beside annotation in the graph, so that a change of prompt or bins never encodes audio again.
         """
-        from parler_assets.speech.coding import encode_corpus
+        from parler_assets.speech.codec.encode import encode_corpus
 
         folder = workspace.lane(name, "dac_codes")
         raw, base = workspace.lane(name, "raw_dataset"), workspace.base_path()

@@ -5,12 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from parler_assets.assets.checks import evaluation_checks
-from parler_assets.cluster import gpu_tags
-from parler_assets.launchpad import SettingsResource
-from parler_assets.metadata import intervals, notebook_link, shares, stage_metadata
+from parler_assets.checks.check import evaluation_checks
+from parler_assets.pages.stage import intervals, notebook_link, shares, stage_metadata
 from parler_assets.recipe import Recipe, digest
-from parler_assets.resources import Accelerator, Tracking, Workspace
+from parler_assets.resources.accelerator import Accelerator
+from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.settings import SettingsResource
+from parler_assets.resources.tracking import Tracking
+from parler_assets.resources.workspace import Workspace
 
 OWNERS = ["team:speech"]
 
@@ -42,7 +44,7 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
 
         The checkpoint and its base speak texts they have not seen, with the same seeds, beside real clips and copies.
         """
-        from parler_assets.tts.synthesize import labels_of, synthesize_samples
+        from parler_assets.tts.synthesis.samples import labels_of, synthesize_samples
 
         with accelerator.taken(workspace) as device:
             result = synthesize_samples(
@@ -86,8 +88,8 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
 
         Every sample is tagged and binned by the corpus's own annotators. The listening report plays inside this UI.
         """
-        from parler_assets.tts.report import write_report
-        from parler_assets.tts.score import score_samples
+        from parler_assets.tts.report.report import write_report
+        from parler_assets.tts.scoring.stage import score_samples
 
         folder, trained = workspace.scorecard, workspace.recall(workspace.finetuned_checkpoint)
         bins = [workspace.lane(name, "text_bins") for name in written_lanes(recipe)]

@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from parler_assets.recipe import HubSource, Recipe, digest
-from parler_assets.resources import Tracking, Workspace
+from parler_assets.resources.tracking import Tracking
+from parler_assets.resources.workspace import Workspace
 
 OWNERS = ["team:speech"]
 
@@ -32,8 +33,8 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
         Refused where a licence of a corpus or of the base, a threshold of the recipe or a problem of the training set
         forbids it. The token is read from HF_TOKEN in the environment.
         """
-        from parler_assets.tts.release import ReleaseRefused, publish
         from parler_assets.tts.release.hub import HubError
+        from parler_assets.tts.release.publish import ReleaseRefused, publish
 
         written = [name for name, corpus in recipe.corpora.items() if corpus.written]
         bins = {name: workspace.lane(name, "text_bins") for name in written}
@@ -63,9 +64,9 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
 
 def lineage(recipe: Recipe, workspace: Workspace, bins: dict):
     """What the finished stages say about where this checkpoint came from."""
-    from parler_assets.speech.corpora.hub_files import known_commit
-    from parler_assets.speech.shards import read_manifest
-    from parler_assets.tts.release import Lineage, recipe_digest
+    from parler_assets.hub.files import known_commit
+    from parler_assets.storage import read_manifest
+    from parler_assets.tts.release.publish import Lineage, recipe_digest
 
     stages = {"training_set": workspace.training_set, "evaluation_samples": workspace.evaluation_samples}
     stages |= {f"{name}/raw_dataset": workspace.lane(name, "raw_dataset") for name in recipe.corpora}

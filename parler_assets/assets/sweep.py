@@ -4,15 +4,17 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from parler_assets.assets.checks import sweep_checks
 from parler_assets.assets.evaluation import written_lanes
 from parler_assets.assets.training import live
-from parler_assets.cluster import gpu_tags
-from parler_assets.launchpad import SettingsResource
+from parler_assets.checks.check import sweep_checks
+from parler_assets.pages.training import sweep_metadata
 from parler_assets.recipe import SET_SETTINGS, Recipe, digest
-from parler_assets.resources import Accelerator, Tracking, Workspace
-from parler_assets.sweep_record import SweepRecord
-from parler_assets.training_page import sweep_metadata
+from parler_assets.resources.accelerator import Accelerator
+from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.settings import SettingsResource
+from parler_assets.resources.tracking import Tracking
+from parler_assets.resources.workspace import Workspace
+from parler_assets.tracking.sweep import SweepRecord
 
 OWNERS = ["team:speech"]
 
@@ -49,8 +51,8 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
         Finished variants are reused and a killed sweep goes on at the variant it was in. The best one is MLflow's
         `candidate`; one that cannot be trained is a row of the table.
         """
-        from parler_assets.tts.evaluate import variant_scores
-        from parler_assets.tts.sweep import run_sweep
+        from parler_assets.tts.experiments.evaluate import variant_scores
+        from parler_assets.tts.experiments.sweep import run_sweep
 
         settings, folder, built = trainer.settings(), workspace.sweep, built_stages(recipe, workspace)
         sections = {"evaluation": evaluator, "describing": writer, "annotation": tagger}
@@ -87,7 +89,7 @@ def lines(context: dg.AssetExecutionContext, names: list[str], record: SweepReco
 
 def built_stages(recipe: Recipe, workspace: Workspace):
     """The finished stages that trainings and their evaluation read."""
-    from parler_assets.tts.evaluate import Built
+    from parler_assets.tts.experiments.evaluate import Built
 
     raw = {name: workspace.lane(name, "raw_dataset") for name in recipe.corpora}
     bins = {name: workspace.lane(name, "text_bins") for name in written_lanes(recipe)}

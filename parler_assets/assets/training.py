@@ -6,16 +6,18 @@ from typing import Any
 
 import dagster as dg
 
-from parler_assets.assets.checks import training_checks
-from parler_assets.cluster import gpu_tags
-from parler_assets.launchpad import SettingsResource
-from parler_assets.logbook import Logbook
-from parler_assets.metadata import stage_metadata
+from parler_assets.checks.check import training_checks
+from parler_assets.pages.stage import stage_metadata
+from parler_assets.pages.training import training_metadata
 from parler_assets.recipe import SET_SETTINGS, Corpus, PublishedDescriptions, Recipe, digest
-from parler_assets.resources import Accelerator, Tracking, Workspace
-from parler_assets.sweep_record import versions
-from parler_assets.tracking import Run, TrackingError
-from parler_assets.training_page import training_metadata
+from parler_assets.resources.accelerator import Accelerator
+from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.settings import SettingsResource
+from parler_assets.resources.tracking import Tracking
+from parler_assets.resources.workspace import Workspace
+from parler_assets.tracking.metric_log import Logbook
+from parler_assets.tracking.run import Run, TrackingError
+from parler_assets.tracking.sweep import versions
 
 OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
@@ -133,8 +135,8 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
 
         Loss is drawn live on this page and in MLflow. A training that was killed goes on at its last checkpoint.
         """
-        from parler_assets.tts.launch import run_training
         from parler_assets.tts.training.job import fingerprint_of
+        from parler_assets.tts.training.launch import run_training
 
         settings, folder, base = trainer.settings(), workspace.finetuned_checkpoint, workspace.base_path()
         inputs = versions(workspace)

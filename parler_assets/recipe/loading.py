@@ -68,7 +68,7 @@ def load_recipe(name_or_path: str | Path | None = None) -> Recipe:
         raise RecipeError(f"{origin}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise RecipeError(
-            f"{origin}: a recipe is a mapping of sections; copy parler_assets/recipes/sample.yaml to start"
+            f"{origin}: a recipe is a mapping of sections; copy parler_assets/recipe/shipped/sample.yaml to start"
         )
     try:
         return Recipe.model_validate(_resolve_paths(content, Path(origin).parent))
@@ -78,7 +78,7 @@ def load_recipe(name_or_path: str | Path | None = None) -> Recipe:
 
 def _read(chosen: str) -> tuple[str, str]:
     if chosen in SHIPPED:
-        file = resources.files("parler_assets") / "recipes" / f"{chosen}.yaml"
+        file = resources.files("parler_assets.recipe") / "shipped" / f"{chosen}.yaml"
         return file.read_text(encoding="utf-8"), str(file)
     path = Path(chosen).expanduser()
     if not path.is_file():

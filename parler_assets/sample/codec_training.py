@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 from transformers import DacConfig, DacModel, Trainer, TrainingArguments
 from transformers.audio_utils import mel_filter_bank
 
-from parler_assets.speech.dac import build_dac
+from parler_assets.speech.codec.dac import build_dac
 
 logger = logging.getLogger(__name__)
 

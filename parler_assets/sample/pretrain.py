@@ -24,20 +24,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import DacModel
 
+from parler_assets import storage
 from parler_assets.recipe import Coding, Corpus, Shards, SyntheticSource, Training
 from parler_assets.sample import base_path
 from parler_assets.sample.codec_training import CONFIG, Part, train_codec, train_part
 from parler_assets.sample.initial import write_initial
 from parler_assets.sample.plan import pretraining_clips
 from parler_assets.sample.published import pretraining_descriptions
-from parler_assets.speech import shards
 from parler_assets.speech.audio import decode
 from parler_assets.speech.clips import build_raw_dataset
-from parler_assets.speech.coding import encode_corpus
-from parler_assets.speech.dac import build_dac
+from parler_assets.speech.codec.dac import build_dac
+from parler_assets.speech.codec.encode import encode_corpus
 from parler_assets.speech.descriptions import join_published
 from parler_assets.tts.data import Lane, build_training_set
-from parler_assets.tts.launch import run_training
+from parler_assets.tts.training.launch import run_training
 
 SEED = 7
 CLIPS, HEARD = 8000, 3000  # clips of the corpus; those of them that the codec is trained on
@@ -85,7 +85,7 @@ class Pretraining:
         build_raw_dataset(self._corpus, self.folder / "raw", Shards(rows=250), self.folder / "cache")
         if not self._table.exists():
             found = pretraining_descriptions(pretraining_clips(self.clips, SEED), SEED)
-            with shards.replacing(self._table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            with storage.replacing(self._table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([("id", "text_description"), *found.items()])
         join_published(self.folder / "raw", self.folder / "descriptions", self._corpus, self.folder / "cache")
 
@@ -136,7 +136,7 @@ class Pretraining:
         tensors |= {f"audio_encoder.{name}": tensor for name, tensor in codec.items()}
         halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
         save_file(halves, made / "model.safetensors", metadata={"format": "pt"})
-        shards.write_json(made / "provenance.json", self._provenance())
+        storage.write_json(made / "provenance.json", self._provenance())
         return made
 
     def _provenance(self) -> dict:
@@ -163,7 +163,7 @@ class Pretraining:
     def _sounds(self) -> list[np.ndarray]:
         """The first clips, mono at the codec's rate."""
         found: list[np.ndarray] = []
-        for table in shards.iterate(self.folder / "raw", ["audio"]):
+        for table in storage.iterate(self.folder / "raw", ["audio"]):
             found += [decode(audio.as_py()).at(int(CONFIG.sampling_rate)).samples for audio in table["audio"]]
             if len(found) >= HEARD:
                 break
@@ -178,7 +178,7 @@ class Pretraining:
         path = self.folder / name
         if not path.exists():
             weights = {key: tensor.contiguous() for key, tensor in make().state_dict().items()}
-            with shards.replacing(path) as temporary:
+            with storage.replacing(path) as temporary:
                 save_file(weights, temporary)
 
 

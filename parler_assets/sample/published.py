@@ -81,5 +81,5 @@ def label(attribute: str, value: float) -> str:
 
 @lru_cache(maxsize=1)
 def labels() -> dict[str, list[str]]:
-    file = resources.files("parler_assets.speech") / "bin_data" / "labels_v01.json"
+    file = resources.files("parler_assets.speech.binning") / "data" / "labels_v01.json"
     return json.loads(file.read_text(encoding="utf-8"))

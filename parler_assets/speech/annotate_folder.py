@@ -15,16 +15,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from parler_assets import storage
+from parler_assets.hub import weights
 from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Shards
-from parler_assets.speech import audits, shards
-from parler_assets.speech.annotators import tag_corpus, weights
-from parler_assets.speech.bins import bin_corpus
+from parler_assets.speech import audits
+from parler_assets.speech.annotation.stage import tag_corpus
+from parler_assets.speech.binning.bins import bin_corpus
+from parler_assets.speech.binning.edges import write_edges
 from parler_assets.speech.clips import store_clips
-from parler_assets.speech.corpora.folder import has_table, open_folder, sound_files
-from parler_assets.speech.edges import write_edges
-from parler_assets.speech.export import export
+from parler_assets.speech.dataspeech_export import export
 from parler_assets.speech.plots import bin_plots
-from parler_assets.speech.shards import SetAside, StageResult
+from parler_assets.speech.sources.folder import has_table, open_folder, sound_files
+from parler_assets.storage import SetAside, StageResult
 
 MEASURED = ("speaking_rate", "utterance_pitch_mean", "utterance_pitch_std", "snr", "c50", "stoi", "si_sdr", "pesq")
 ONLY_WITH_QUALITY = ("sdr_noise", "pesq_speech_quality")
@@ -104,7 +106,7 @@ def report_text(
     own_edges: bool = False,
 ) -> str:
     """Markdown: how much was measured, what each measurement looks like, what stands out, and what was kept out."""
-    table, facts = shards.read(bins.folder), bins.manifest.facts
+    table, facts = storage.read(bins.folder), bins.manifest.facts
     hours = sum(table["duration"].to_pylist()) / 3600
     lines = [f"# Annotation of {name}", "", f"{table.num_rows} clips, {hours:.2f} hours, {len(aside)} set aside.", ""]
     lines += ["| measurement | clips with a value | lowest | mean | highest |", "|---|---|---|---|---|"]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from parler_assets.speech import shards
+from parler_assets import storage
 
 # Outside these a measurement is an error of the estimator or of the data, not an unusual voice.
 PLAUSIBLE = {
@@ -25,7 +25,7 @@ PLAUSIBLE = {
 
 def has_clips(folder: Path) -> list[str]:
     """A corpus without clips: a filter or a split name left nothing."""
-    if shards.read_manifest(folder).rows:
+    if storage.read_manifest(folder).rows:
         return []
     return ["no clip is left: check split, styles and columns of this corpus in the recipe, and the rows set aside"]
 
@@ -39,7 +39,7 @@ def unique_ids(folder: Path) -> list[str]:
 
 def few_set_aside(folder: Path, limit: float) -> list[str]:
     """More clips set aside than `shards.max_set_aside` of the recipe allows; one alone never is, but where it is 0."""
-    manifest = shards.read_manifest(folder)
+    manifest = storage.read_manifest(folder)
     aside, total = len(manifest.set_aside), len(manifest.set_aside) + manifest.rows
     if not total or aside / total <= limit or (limit and aside == 1 < total):
         return []
@@ -52,7 +52,7 @@ def few_set_aside(folder: Path, limit: float) -> list[str]:
 
 def complete(folder: Path, source: Path) -> list[str]:
     """Every row of `source` is in `folder`, or was set aside there with a reason; and nothing else is."""
-    manifest = shards.read_manifest(folder)
+    manifest = storage.read_manifest(folder)
     expected, found = set(_ids(source)), set(_ids(folder))
     missing = expected - found - {row.id for row in manifest.set_aside}
     foreign = found - expected
@@ -69,7 +69,7 @@ def complete(folder: Path, source: Path) -> list[str]:
 def plausible(folder: Path) -> list[str]:
     """Measurements within what speech can be."""
     problems = []
-    table = shards.read(folder, ["id", *PLAUSIBLE])
+    table = storage.read(folder, ["id", *PLAUSIBLE])
     ids = table["id"].to_pylist()
     for column, (low, high) in PLAUSIBLE.items():
         values = [(v, i) for v, i in zip(table[column].to_pylist(), ids, strict=True) if v is not None]
@@ -82,17 +82,17 @@ def plausible(folder: Path) -> list[str]:
 
 def varied(folder: Path, columns: Iterable[str]) -> list[str]:
     """Columns with one value only: descriptions then say nothing about them."""
-    table = shards.read(folder, list(columns))
+    table = storage.read(folder, list(columns))
     flat = [name for name in table.column_names if len(table) > 9 and len(set(table[name].to_pylist())) < 2]
     return [f"{name}: the same for every clip ({table[name][0].as_py()})" for name in flat]
 
 
 def known_labels(folder: Path) -> list[str]:
     """Every bin is one of the labels its edges were given, or empty where nothing was measured."""
-    facts = shards.read_manifest(folder).facts
+    facts = storage.read_manifest(folder).facts
     problems = []
     for column, labels in facts["labels"].items():
-        table = shards.read(folder, [column])
+        table = storage.read(folder, [column])
         strange = set(table[column].to_pylist()) - set(labels) - {None}
         if strange:
             problems.append(f"{column}: {sorted(strange)[:3]} are not among its labels")
@@ -112,8 +112,8 @@ def drift(folder: Path, estimated: bool = False, limit: float = 0.5) -> list[str
         limit: the share of clips that is too many.
     """
     remedy, problems = STRETCHED if estimated else UNLIKE, []
-    for column, labels in shards.read_manifest(folder).facts["labels"].items():
-        values = [label for label in shards.read(folder, [column])[column].to_pylist() if label is not None]
+    for column, labels in storage.read_manifest(folder).facts["labels"].items():
+        values = [label for label in storage.read(folder, [column])[column].to_pylist() if label is not None]
         for outer in (labels[0], labels[-1]):
             share = values.count(outer) / len(values) if values else 0.0
             if share > limit:
@@ -123,7 +123,7 @@ def drift(folder: Path, estimated: bool = False, limit: float = 0.5) -> list[str
 
 def described(folder: Path) -> list[str]:
     """A sentence for every row."""
-    table = shards.read(folder, ["id", "description"])
+    table = storage.read(folder, ["id", "description"])
     empty = [i for i, text in zip(*(table[c].to_pylist() for c in ("id", "description")), strict=True) if not text]
     return [f"{len(empty)} descriptions are empty, the first is that of {empty[0]!r}"] if empty else []
 
@@ -131,9 +131,9 @@ def described(folder: Path) -> list[str]:
 def names_speaker(folder: Path, raw: Path, names: Iterable[str]) -> list[str]:
     """A description names the speaker it belongs to, and no other: the name is what fine-tuning ties to the voice."""
     patterns = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in names}
-    speakers = dict(zip(*(shards.read(raw, ["id", "speaker"])[c].to_pylist() for c in ("id", "speaker")), strict=True))
+    speakers = dict(zip(*(storage.read(raw, ["id", "speaker"])[c].to_pylist() for c in ("id", "speaker")), strict=True))
     wrong = []
-    for part in shards.iterate(folder, ["id", "description"]):
+    for part in storage.iterate(folder, ["id", "description"]):
         for row in part.to_pylist():
             speaker, text = speakers.get(row["id"]), row["description"] or ""
             if speaker in patterns and [name for name, found in patterns.items() if found.search(text)] != [speaker]:
@@ -143,7 +143,7 @@ def names_speaker(folder: Path, raw: Path, names: Iterable[str]) -> list[str]:
 
 def few_rejected(folder: Path, limit: float) -> list[str]:
     """A language model whose answers were rejected too often, or replaced by the template's sentences."""
-    facts = shards.read_manifest(folder).facts
+    facts = storage.read_manifest(folder).facts
     rate, replaced = facts.get("rejection_rate", 0.0), facts.get("replaced_by_template", 0)
     problems = []
     if rate > limit:
@@ -159,7 +159,7 @@ def few_rejected(folder: Path, limit: float) -> list[str]:
 
 def like_published(folder: Path) -> list[str]:
     """How clips and the descriptions they were published with differ."""
-    found = shards.read_manifest(folder).facts.get("differences", {})
+    found = storage.read_manifest(folder).facts.get("differences", {})
     return [
         f"{difference['count']} {name.replace('_', ' ')}, such as {difference['examples'][0]!r}"
         for name, difference in found.items()
@@ -171,8 +171,8 @@ def codes_fit(folder: Path) -> list[str]:
     """Codes are codebooks x frames of numbers below the codebook size."""
     import numpy as np
 
-    size = shards.read_manifest(folder).facts["codebook_size"]
-    for part in shards.iterate(folder, ["id", "codes", "frames", "codebooks"]):
+    size = storage.read_manifest(folder).facts["codebook_size"]
+    for part in storage.iterate(folder, ["id", "codes", "frames", "codebooks"]):
         lengths = part["codes"].combine_chunks().value_lengths().to_numpy()
         expected = part["frames"].to_numpy().astype(np.int64) * part["codebooks"].to_numpy()
         wrong = np.flatnonzero(lengths != expected)
@@ -186,12 +186,12 @@ def codes_fit(folder: Path) -> list[str]:
 
 def codes_match_audio(folder: Path, raw: Path) -> list[str]:
     """Frames cover the clip's duration, to within two frames."""
-    facts = shards.read_manifest(folder).facts
+    facts = storage.read_manifest(folder).facts
     seconds = facts["hop"] / facts["sampling_rate"]
     durations = dict(
-        zip(*(shards.read(raw, ["id", "duration"])[c].to_pylist() for c in ("id", "duration")), strict=True)
+        zip(*(storage.read(raw, ["id", "duration"])[c].to_pylist() for c in ("id", "duration")), strict=True)
     )
-    table = shards.read(folder, ["id", "frames"])
+    table = storage.read(folder, ["id", "frames"])
     wrong = [
         name
         for name, frames in zip(table["id"].to_pylist(), table["frames"].to_pylist(), strict=True)
@@ -201,4 +201,4 @@ def codes_match_audio(folder: Path, raw: Path) -> list[str]:
 
 
 def _ids(folder: Path) -> list[str]:
-    return [name for part in shards.iterate(folder, ["id"]) for name in part["id"].to_pylist()]
+    return [name for part in storage.iterate(folder, ["id"]) for name in part["id"].to_pylist()]

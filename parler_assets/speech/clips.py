@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from parler_assets import storage
 from parler_assets.recipe import Corpus, Shards, digest
-from parler_assets.speech import shards
 from parler_assets.speech.audio import AudioError, Clip, decode
-from parler_assets.speech.corpora import RawClip, Source, open_source
-from parler_assets.speech.shards import Part, SetAside, ShardError, StageResult
+from parler_assets.speech.sources import RawClip, Source, open_source
+from parler_assets.storage import Part, SetAside, ShardError, StageResult
 
 VERSION = "1"
 STAGE = "raw_dataset"
@@ -54,7 +54,7 @@ def store_clips(
     fingerprint = digest(source.fingerprint, chosen, settings.rows, texts, VERSION)
     stored = _stored_shards(folder, fingerprint)
     if stored is not None and not rebuild:
-        return shards.build(folder, fingerprint, stored, _never, label=STAGE)
+        return storage.build(folder, fingerprint, stored, _never, label=STAGE)
     ids = source.ids()
     first_seen = {name: row for row, name in reversed(list(enumerate(ids)))}
 
@@ -71,7 +71,7 @@ def store_clips(
         return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
 
     parts = -(-len(ids) // settings.rows)
-    return shards.build(folder, fingerprint, parts, make, label=STAGE, rebuild=rebuild)
+    return storage.build(folder, fingerprint, parts, make, label=STAGE, rebuild=rebuild)
 
 
 class Unusable(ValueError):
@@ -116,7 +116,7 @@ def _row(usable: tuple[RawClip, Clip], corpus: Corpus) -> dict:
 def _stored_shards(folder: Path, fingerprint: str) -> int | None:
     """How many shards are already there, so that a finished corpus need not list its source again."""
     try:
-        manifest = shards.read_manifest(folder)
+        manifest = storage.read_manifest(folder)
     except ShardError:
         return None
     complete = all((folder / shard.file).is_file() for shard in manifest.shards)

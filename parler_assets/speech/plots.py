@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from parler_assets.speech import shards
-from parler_assets.speech.bins import values_of
-from parler_assets.speech.edges import ATTRIBUTES, GENDERS
+from parler_assets import storage
+from parler_assets.speech.binning.bins import values_of
+from parler_assets.speech.binning.edges import ATTRIBUTES, GENDERS
 
 UNITS = {
     "speaking_rate": "speaking rate, phoneme characters per second",
@@ -29,8 +29,8 @@ OTHERS = "others"
 
 def bin_plots(bins: Path) -> dict[str, bytes]:
     """A PNG for each attribute that has values and edges, by the name of its label column; pitch has one a gender."""
-    facts = shards.read_manifest(bins).facts
-    table = shards.read(bins)
+    facts = storage.read_manifest(bins).facts
+    table = storage.read(bins)
     speakers = grouped(table["speaker"].to_pylist())
     pictures = {}
     for attribute in ATTRIBUTES:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from parler_assets import storage
 from parler_assets.recipe import Base
-from parler_assets.speech import shards
 
 PINS = "pins.json"
 _PARTS = ("text_encoder", "audio_encoder", "decoder")
@@ -69,7 +69,7 @@ def pinned_revision(repo: str, revision: str, pins: Path) -> str:
 
         with _explained(f"ask the Hub for the commit of {repo} ({revision})"):
             known[key] = HfApi().model_info(repo, revision=revision).sha
-        shards.write_json(pins, known)
+        storage.write_json(pins, known)
     return known[key]
 
 
@@ -131,5 +131,5 @@ def codebook_shape(path: Path) -> tuple[int, int]:
 def checkpoint_digest(path: Path) -> str:
     """Digest of the files that make a checkpoint behave as it does: weights, configs, tokenizers."""
     kept = sorted(f for f in path.iterdir() if f.suffix in (".safetensors", ".json", ".model") and f.is_file())
-    lines = [f"{file.name}:{shards.sha256_of(file)}" for file in kept if file.name != "provenance.json"]
+    lines = [f"{file.name}:{storage.sha256_of(file)}" for file in kept if file.name != "provenance.json"]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

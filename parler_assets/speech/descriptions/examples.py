@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parler_assets.speech.descriptions.attributes import SITUATIONS, Attributes
-from parler_assets.speech.descriptions.vocabulary import with_article
+from parler_assets.speech.descriptions.checking.vocabulary import with_article
+from parler_assets.speech.descriptions.situations import SITUATIONS, Attributes
 
 EXAMPLES: dict[str, list[tuple[Attributes, str]]] = {
     "expresso": [

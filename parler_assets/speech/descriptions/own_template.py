@@ -12,8 +12,8 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from parler_assets.speech.descriptions.attributes import OWN, SITUATIONS, Kind, Situation
 from parler_assets.speech.descriptions.errors import DescriptionError
+from parler_assets.speech.descriptions.situations import OWN, SITUATIONS, Kind, Situation
 
 
 def environment() -> SandboxedEnvironment:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-from parler_assets.speech.descriptions.attributes import SITUATIONS, Attributes, Kind
+from parler_assets.speech.descriptions.checking.vocabulary import STYLES
 from parler_assets.speech.descriptions.examples import EXAMPLES, examples_of
 from parler_assets.speech.descriptions.own_template import environment, own_template
-from parler_assets.speech.descriptions.vocabulary import STYLES
+from parler_assets.speech.descriptions.situations import SITUATIONS, Attributes, Kind
 
 LABEL_LISTS = {
     "speaking_rate": "speaker_rate_bins",
@@ -124,7 +124,7 @@ def _one_of(labels: list[str]) -> str:
 
 @lru_cache(maxsize=4)
 def _labels(version: str) -> dict[str, list[str]]:
-    file = resources.files("parler_assets.speech") / "bin_data" / f"labels_{version}.json"
+    file = resources.files("parler_assets.speech.binning") / "data" / f"labels_{version}.json"
     return json.loads(file.read_text(encoding="utf-8"))
 
 

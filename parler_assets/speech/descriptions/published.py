@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parler_assets import storage
 from parler_assets.recipe import Columns, Corpus, HubSource, PublishedDescriptions, SyntheticSource, digest
-from parler_assets.speech import shards
+from parler_assets.speech.descriptions.checking.faults import form_faults
 from parler_assets.speech.descriptions.errors import DescriptionError
-from parler_assets.speech.descriptions.faithfulness import form_faults
 from parler_assets.speech.descriptions.stage import SCHEMA, STAGE
-from parler_assets.speech.shards import Part, SetAside, StageResult
+from parler_assets.storage import Part, SetAside, StageResult
 
 VERSION = "1"
 EXAMPLES = 5
@@ -44,10 +44,10 @@ def join_published(raw: Path, folder: Path, corpus: Corpus, cache: Path, rebuild
     """
     settings = corpus.descriptions
     assert isinstance(settings, PublishedDescriptions)
-    manifest = shards.read_manifest(raw)
+    manifest = storage.read_manifest(raw)
     fingerprint = digest(settings, _version_of(settings, corpus, cache), manifest.digest, VERSION)
     join = _Join(raw, corpus, cache)
-    return shards.build(
+    return storage.build(
         folder, fingerprint, len(manifest.shards), join.make, label=STAGE, facts=join.facts, rebuild=rebuild
     )
 
@@ -69,7 +69,7 @@ class _Join:
         return self._table
 
     def _refuse_strangers(self) -> None:
-        ids = [name for part in shards.iterate(self.raw, ["id"]) for name in part["id"].to_pylist()]
+        ids = [name for part in storage.iterate(self.raw, ["id"]) for name in part["id"].to_pylist()]
         if ids and not any(self.match(name) for name in ids):
             theirs = next(iter(self.table.descriptions), "none at all")
             raise DescriptionError(
@@ -84,7 +84,7 @@ class _Join:
 
     def make(self, index: int) -> Part:
         table = self.table
-        part = shards.read_shard(self.raw, shards.read_manifest(self.raw).shards[index], ["id"])
+        part = storage.read_shard(self.raw, storage.read_manifest(self.raw).shards[index], ["id"])
         rows, aside = [], []
         for name in part["id"].to_pylist():
             theirs = self.match(name)
@@ -99,7 +99,7 @@ class _Join:
     def facts(self) -> dict:
         """Both tables against each other: what is on one side only, other transcripts, texts that look damaged."""
         table, found = self.table, _Differences()
-        for part in shards.iterate(self.raw, ["id", "text"]) if shards.read_manifest(self.raw).rows else []:
+        for part in storage.iterate(self.raw, ["id", "text"]) if storage.read_manifest(self.raw).rows else []:
             for name, text in zip(part["id"].to_pylist(), part["text"].to_pylist(), strict=True):
                 found.look(name, text, self.match(name), table)
         return {"published": len(table.descriptions), "published_ids_twice": table.doubled, **found.facts(table)}
@@ -148,12 +148,12 @@ def read_published(corpus: Corpus, cache: Path) -> Table:
 def _version_of(settings: PublishedDescriptions, corpus: Corpus, cache: Path) -> str | list:
     """What changes when the published descriptions do."""
     if settings.repo:
-        from parler_assets.speech.corpora.hub_files import settled_commit
+        from parler_assets.hub.files import settled_commit
 
         return settled_commit(settings.repo, settings.revision, cache)
     if settings.path:
         _there(settings.path)
-        return shards.sha256_of(settings.path)
+        return storage.sha256_of(settings.path)
     return digest(corpus.source)
 
 
@@ -165,7 +165,7 @@ def _of_sample(corpus: Corpus) -> dict[str, str]:
 
 
 def _hub_rows(settings: PublishedDescriptions, cache: Path) -> pa.Table:
-    from parler_assets.speech.corpora.hub import HubCorpus
+    from parler_assets.speech.sources.hub import HubCorpus
 
     source = HubSource(
         kind="hub", repo=str(settings.repo), config=settings.config, split=settings.split, revision=settings.revision,

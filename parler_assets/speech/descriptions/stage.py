@@ -16,12 +16,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parler_assets import storage
 from parler_assets.recipe import Describing, digest
-from parler_assets.speech import shards
-from parler_assets.speech.descriptions.attributes import Attributes, Kind, Unusable, attributes_of, columns_of
 from parler_assets.speech.descriptions.errors import DescriptionError
-from parler_assets.speech.descriptions.writing import Wording, Written, write
-from parler_assets.speech.shards import Part, SetAside, Shard, StageResult
+from parler_assets.speech.descriptions.situations import Attributes, Kind, Unusable, attributes_of, columns_of
+from parler_assets.speech.descriptions.writer import Wording, Written, write
+from parler_assets.storage import Part, SetAside, Shard, StageResult
 
 VERSION = "1"
 STAGE = "llm_descriptions"
@@ -53,10 +53,10 @@ def describe_corpus(bins: Path, folder: Path, settings: Describing, cache: Path,
     Raises:
         DescriptionError: no clip can be described, or the engine cannot be used; what it wrote so far is kept.
     """
-    manifest = shards.read_manifest(bins)
+    manifest = storage.read_manifest(bins)
     fingerprint = digest(settings, asked_of(settings, cache), manifest.digest, VERSION)
     plan = _Plan(bins, settings, cache, rebuild)
-    return shards.build(
+    return storage.build(
         folder, fingerprint, len(manifest.shards), plan.make, label=STAGE, facts=lambda: plan.facts, rebuild=rebuild
     )
 
@@ -112,7 +112,7 @@ class _Plan:
 
     def make(self, index: int) -> Part:
         written = self.written
-        table = self._read(shards.read_manifest(self.bins).shards[index], ["id"])
+        table = self._read(storage.read_manifest(self.bins).shards[index], ["id"])
         rows, aside = [], []
         for name, row in zip(table["id"].to_pylist(), self._rows(table), strict=True):
             kinds = self._tuples[row]
@@ -124,7 +124,7 @@ class _Plan:
 
     def _read(self, shard: Shard, more: Sequence[str] = ()) -> pa.Table:
         names = pq.read_schema(self.bins / shard.file).names
-        return shards.read_shard(self.bins, shard, [*more, *(name for name in self.columns if name in names)])
+        return storage.read_shard(self.bins, shard, [*more, *(name for name in self.columns if name in names)])
 
     def _rows(self, table: pa.Table) -> Iterator[Row]:
         """The label columns row by row, None for a column that is not there."""
@@ -151,7 +151,7 @@ class _Plan:
     def _collect(self) -> None:
         """The distinct rows of labels, each with its attributes or the reason why it has none."""
         distinct: dict[Row, None] = {}
-        for shard in shards.read_manifest(self.bins).shards:
+        for shard in storage.read_manifest(self.bins).shards:
             distinct.update(dict.fromkeys(self._rows(self._read(shard))))
         self._tuples = dict.fromkeys(distinct, "")
         styled = bool(self._values("style"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from parler_assets.speech.descriptions.vocabulary import (
+from parler_assets.speech.descriptions.checking.vocabulary import (
     BEST,
     WORST,
     is_outermost,

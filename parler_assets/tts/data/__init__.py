@@ -2,9 +2,9 @@
 
 from parler_assets.tts.data.audit import Problem, audit_training_set
 from parler_assets.tts.data.build import build_training_set
+from parler_assets.tts.data.codes_file import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.lanes import Lane, TrainingSetError
 from parler_assets.tts.data.mixture import mixture_markdown
-from parler_assets.tts.data.store import HELD_OUT, TRAIN, Split, open_split
 
 __all__ = [
     "HELD_OUT",

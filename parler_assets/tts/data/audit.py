@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from parler_assets.speech import shards
+from parler_assets import storage
+from parler_assets.tts.data.codes_file import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.lanes import utterance, utterance_number
-from parler_assets.tts.data.store import HELD_OUT, TRAIN, Split, open_split
 
 LOOKED_AT = ["id", "corpus", "speaker", "text", "description", "duration", "offset", "frames"]
 
@@ -32,7 +32,7 @@ def audit_training_set(folder: Path) -> list[Problem]:
     Raises:
         ShardError: the set is unfinished or a file is unreadable.
     """
-    facts = shards.read_manifest(folder).facts
+    facts = storage.read_manifest(folder).facts
     train, held_out = (open_split(folder, name, LOOKED_AT) for name in (TRAIN, HELD_OUT))
     problems = [*_corpora(facts["mixture"]), *_size(train, held_out, facts)]
     for split, name in ((train, TRAIN), (held_out, HELD_OUT)):
@@ -80,7 +80,7 @@ def _codes(split: Split, name: str, codebook_size: int) -> list[Problem]:
         return []
     needed = int((split.offsets + split.frames).max())
     intact = len(split.codes) >= needed
-    if not intact or shards.sha256_of(split.folder / split.codes_file)[:16] not in split.codes_file:
+    if not intact or storage.sha256_of(split.folder / split.codes_file)[:16] not in split.codes_file:
         message = f"{split.folder / split.codes_file}: damaged; delete it and materialize the training set again"
         return [Problem("corrupt_codes", message)]
     highest = int(split.codes.max())

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from parler_assets import storage
 from parler_assets.recipe import SET_SETTINGS, Training, digest
-from parler_assets.speech import shards
-from parler_assets.speech.shards import Part, SetAside, StageResult, Streamed
+from parler_assets.storage import Part, SetAside, StageResult, Streamed
 from parler_assets.tts.base import checkpoint_digest, codebook_shape, validate_base
+from parler_assets.tts.data.codes_file import SCHEMA, SPLITS, naming, sweep_codes, write_codes
 from parler_assets.tts.data.join import TooLong, flattened, join_lane
 from parler_assets.tts.data.lanes import Lane, TrainingSetError
 from parler_assets.tts.data.mixture import licences, mixture_report
+from parler_assets.tts.data.rows import Stored
 from parler_assets.tts.data.split import limited, split_rows
-from parler_assets.tts.data.store import SCHEMA, SPLITS, naming, sweep_codes, write_codes
-from parler_assets.tts.data.stored import Stored
 
 VERSION = "1"
 # Rows that are in memory at a time, and a row group of the table.
@@ -55,7 +55,7 @@ def build_training_set(
     def facts() -> dict:
         return {**plan().facts, "base": base_digest, "min_hours": settings.min_hours}
 
-    result = shards.build(folder, fingerprint, 2, make, label="training_set", facts=facts, rebuild=rebuild)
+    result = storage.build(folder, fingerprint, 2, make, label="training_set", facts=facts, rebuild=rebuild)
     if not result.reused:
         sweep_codes(folder)
     return result

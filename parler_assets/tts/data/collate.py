@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 
-from parler_assets.tts.data.store import Split
+from parler_assets.tts.data.codes_file import Split
 
 IGNORED = -100
 

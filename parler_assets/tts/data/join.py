@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from parler_assets import storage
 from parler_assets.recipe import Training
-from parler_assets.speech import shards
-from parler_assets.speech.shards import SetAside
+from parler_assets.storage import SetAside
 from parler_assets.tts.data.lanes import (
     ROW,
     STAGE,
@@ -26,7 +26,7 @@ from parler_assets.tts.data.lanes import (
     utterance,
     utterance_number,
 )
-from parler_assets.tts.data.stored import Stored, doubled, found_in, ids_of
+from parler_assets.tts.data.rows import Stored, doubled, found_in, ids_of
 
 # Given the transcripts and the descriptions of clips: why each has too many tokens, or None.
 TooLong = Callable[[list[str], list[str]], list[str | None]]
@@ -47,7 +47,7 @@ def join_lane(
     joined.described, joined.coded = int((described >= 0).sum()), int((coded >= 0).sum())
     parts = _Parts(lane, number, described, coded, *_codes(lane, codebooks))
     rows, start = [joined.rows], 0
-    for clips in shards.iterate(lane.raw, ["text", "speaker", "style", "duration"]):
+    for clips in storage.iterate(lane.raw, ["text", "speaker", "style", "duration"]):
         rows.append(parts.passing(joined, start, clips, settings, codebook_size, too_long))
         start += len(clips)
     joined.rows = np.concatenate(rows)
@@ -162,7 +162,7 @@ def _fault(clip: _Clip, settings: Training, codebook_size: int) -> str | None:
 def _codes(lane: Lane, codebooks: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames and highest code of every row of the codes, each (rows,)."""
     frames, highest, found = [np.empty(0, np.int32)], [np.empty(0, np.int32)], set()
-    for part in shards.iterate(lane.codes, ["codes", "codebooks"]):
+    for part in storage.iterate(lane.codes, ["codes", "codebooks"]):
         found |= set(part["codebooks"].unique().to_pylist())
         values, offsets = flattened(part["codes"])
         lengths = np.diff(offsets)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from parler_assets.speech import shards
-from parler_assets.speech.shards import SetAside
+from parler_assets import storage
+from parler_assets.storage import SetAside
 
 STAGE = "training_set"
 # One clip: its corpus and its row in each of the three stages; speaker and style as numbers of `Names`, -1: none.
@@ -54,8 +54,8 @@ class Lane:
     @property
     def fingerprint(self) -> list:
         """Everything of this lane that a training set depends on."""
-        listed = shards.sha256_of(self.held_out_ids) if self.held_out_ids else None
-        inputs = [shards.read_manifest(folder).digest for folder in (self.raw, self.descriptions, self.codes)]
+        listed = storage.sha256_of(self.held_out_ids) if self.held_out_ids else None
+        inputs = [storage.read_manifest(folder).digest for folder in (self.raw, self.descriptions, self.codes)]
         return [self.name, *inputs, self.weight, self.held_out, listed, self.licence]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from parler_assets.speech.shards import SetAside
+from parler_assets.storage import SetAside
 from parler_assets.tts.data.lanes import JoinedLane, Names, kind_of
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from parler_assets.speech.shards import SetAside
+from parler_assets.storage import SetAside
 from parler_assets.tts.data.lanes import STAGE, JoinedLane, TrainingSetError, stable_share
 
 Rows = np.ndarray  # (clips,) of lanes.ROW

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from parler_assets.speech.native import threads
+from parler_assets.speech.codec.native import threads
+from parler_assets.tts.generation.kv_cache import Cache
 from parler_assets.tts.model import native
-from parler_assets.tts.model.cache import Cache
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
 from parler_assets.tts.model.positions import Rotation
 
 if TYPE_CHECKING:
-    from parler_assets.tts.model.inference import InferenceLayer
+    from parler_assets.tts.generation.decoder import InferenceLayer
 
 
 def compiled(layers: Sequence[InferenceLayer], config: ParlerTTSDecoderConfig) -> CompiledLayers | None:

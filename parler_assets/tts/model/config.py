@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import transformers
 from transformers import AutoConfig, DacConfig, PreTrainedConfig, T5Config
 
-from parler_assets.speech.dac import codec_config
-from parler_assets.tts.codebooks import DelayPattern
+from parler_assets.speech.codec.dac import codec_config
+from parler_assets.tts.model.delay_pattern import DelayPattern
 
 # What transformers 4 wrote into every nested configuration: generation and label settings that belong to no encoder.
 _DROPPED = {

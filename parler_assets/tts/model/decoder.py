@@ -15,9 +15,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from parler_assets.tts.model.attention import attend, heads
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
 from parler_assets.tts.model.dropout import dropout
-from parler_assets.tts.model.packing import Packing
 from parler_assets.tts.model.positions import Rotation, SinusoidalPositions, rotate, rotation
 from parler_assets.tts.model.product import multiply, through
+from parler_assets.tts.model.varlen import Packing
 
 # What a cross-attention sees: everything, where a mask is True, or every clip of a packed batch its own description.
 Seen = Tensor | Packing | None

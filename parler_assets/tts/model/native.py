@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from parler_assets.speech.native import compiled, threads
+from parler_assets.speech.codec.native import compiled, threads
 
 SOURCE = Path(__file__).with_name("column.cpp")
 

@@ -11,11 +11,11 @@ from typing import Any
 import jinja2
 import yaml
 
+from parler_assets import storage
 from parler_assets.recipe import Corpus, FolderSource, HubSource, Recipe
-from parler_assets.speech import shards
 from parler_assets.tts.data import mixture_markdown
-from parler_assets.tts.score import read_scorecard
-from parler_assets.tts.score.table import markdown
+from parler_assets.tts.scoring.stage import read_scorecard
+from parler_assets.tts.scoring.table import markdown
 
 # Scores that the Hub shows beside the model; the card has them all.
 SHOWN = ("speaker_gender", "rate_within_one", "speaker_probe", "style_probe", "word_error_rate")
@@ -43,7 +43,7 @@ class Lineage:
 
 def model_card(recipe: Recipe, lineage: Lineage) -> str:
     """README.md of the checkpoint, its front matter included."""
-    facts = shards.read_manifest(lineage.training_set).facts
+    facts = storage.read_manifest(lineage.training_set).facts
     card = read_scorecard(lineage.scorecard) or {"scores": []}
     return _render("model.md.j2", recipe, lineage, front=_model_front(recipe, card), card=card, facts=facts)
 
@@ -56,7 +56,7 @@ def data_card(recipe: Recipe, lineage: Lineage, corpora: list[str]) -> str:
 def _render(template: str, recipe: Recipe, lineage: Lineage, front: dict, **more: Any) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     source = resources.files("parler_assets.tts.release") / template
-    manifests = {name: shards.read_manifest(folder) for name, folder in lineage.bins.items()}
+    manifests = {name: storage.read_manifest(folder) for name, folder in lineage.bins.items()}
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         recipe=recipe,
         release=recipe.release,

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from parler_assets.speech import shards
+from parler_assets import storage
 from parler_assets.speech.audio import Clip, decode
-from parler_assets.tts.prompts import RATES, base_id
 from parler_assets.tts.report.picture import picture
+from parler_assets.tts.synthesis.prompts import RATES, base_id
 
 RATE = 16000
 MOST_PROMPTS = 3  # of one speaker and style in the page; all samples lie in the stage's folder
@@ -87,7 +87,7 @@ class Cell:
 def cells(samples: Path, measured: Mapping[str, dict]) -> list[Cell]:
     """Cells in the recipe's order, then the special kinds of prompts by speaker."""
     made, takes = _planned(samples, measured)
-    for table in shards.iterate(samples):
+    for table in storage.iterate(samples):
         for row in table.to_pylist():
             for take in takes.get(row["prompt"], ()):
                 take.description = take.description if row["kind"] == "clip" and take.rate else row["description"]
@@ -99,9 +99,9 @@ def cells(samples: Path, measured: Mapping[str, dict]) -> list[Cell]:
 
 def _planned(samples: Path, measured: Mapping[str, dict]) -> tuple[list[Cell], dict[str, list[Take]]]:
     """Cells with takes that have no players yet, and prompt (or clip) to the takes that show it."""
-    facts = shards.read_manifest(samples).facts
+    facts = storage.read_manifest(samples).facts
     groups: dict = defaultdict(dict)
-    for row in shards.read(samples, ROW).to_pylist():
+    for row in storage.read(samples, ROW).to_pylist():
         special = row["kind"] in SPECIAL
         if base_id(row["prompt"]) == row["prompt"]:
             groups[row["speaker"], row["kind"] if special else row["style"]].setdefault(row["prompt"], row)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parler_assets.tts.report.cells import Cell
-from parler_assets.tts.score.table import COLUMNS, NAMES, learning_of
+from parler_assets.tts.scoring.table import COLUMNS, NAMES, learning_of
 
 UNIT = {  # metrics drawn on an axis from 0 to 1, in this order
     "speaker_gender",

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.signal import stft
 
 from parler_assets.speech.audio import Clip
-from parler_assets.tts.score.contour import PITCHES, pitch_contour
+from parler_assets.tts.scoring.contour import PITCHES, pitch_contour
 
 WIDTH, HEIGHT = 280, 88
 CEILING = 5500.0  # Hz shown

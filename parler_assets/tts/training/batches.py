@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from parler_assets.tts.data import Split
 from parler_assets.tts.data.collate import Collator
-from parler_assets.tts.data.plan import Lengths, Plan
+from parler_assets.tts.training.plan import Lengths, Plan
 from parler_assets.tts.training.speed import training_flops
-from parler_assets.tts.training.text import TextStates
+from parler_assets.tts.training.text_states import TextStates
 
 Batch = dict[str, torch.Tensor]
 

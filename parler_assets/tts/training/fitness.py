@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parler_assets.speech import shards
+from parler_assets import storage
 from parler_assets.tts.data import audit_training_set
 from parler_assets.tts.training.job import Job, TrainingRefused
 
@@ -33,7 +33,7 @@ def few_held_out(training_set: Path) -> list[str]:
 
     There are more where a limit left some out, or where a tenth of all clips would be 400.
     """
-    manifest = shards.read_manifest(training_set)
+    manifest = storage.read_manifest(training_set)
     mixture = manifest.facts["mixture"]
     held_out = sum(record["held_out_rows"] for record in mixture)
     clips = held_out + sum(record["train_rows"] for record in mixture)
@@ -58,7 +58,7 @@ def refuse_unfit(job: Job) -> None:
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise TrainingRefused(f"{job.training_set}: {len(problems)} problem(s)\n{listed}")
-    made_for = shards.read_manifest(job.training_set).facts["base"]
+    made_for = storage.read_manifest(job.training_set).facts["base"]
     if made_for != job.base_digest:
         raise TrainingRefused(
             f"{job.training_set} was made for another base than {job.base} ({made_for}, {job.base_digest}); "

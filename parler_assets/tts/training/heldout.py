@@ -15,7 +15,7 @@ import torch
 
 from parler_assets.recipe import Training
 from parler_assets.tts.data import Split
-from parler_assets.tts.data.plan import Lengths, micro_batches
+from parler_assets.tts.training.plan import Lengths, micro_batches
 
 
 @dataclass(frozen=True)

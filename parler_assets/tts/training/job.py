@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from parler_assets import storage
 from parler_assets.recipe import SET_SETTINGS, Training, digest
-from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest
 
 VERSION = "1"
@@ -49,7 +49,7 @@ class Job:
     @classmethod
     def create(cls, training_set: Path, base: Path, folder: Path, settings: Training, device: str) -> Job:
         base_digest = checkpoint_digest(base)
-        fingerprint = fingerprint_of(settings, shards.read_manifest(training_set).digest, base_digest)
+        fingerprint = fingerprint_of(settings, storage.read_manifest(training_set).digest, base_digest)
         training_set, base, folder = training_set.resolve(), base.resolve(), folder.resolve()
         return cls(training_set, base, folder, settings, device, fingerprint, base_digest)
 
@@ -76,7 +76,7 @@ class Job:
     def write(self) -> Path:
         path = self.folder / "job.json"
         places = {key: str(getattr(self, key)) for key in _PATHS}
-        shards.write_json(path, vars(self) | places | {"settings": self.settings.model_dump(mode="json")})
+        storage.write_json(path, vars(self) | places | {"settings": self.settings.model_dump(mode="json")})
         return path
 
     @classmethod

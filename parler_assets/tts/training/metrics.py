@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parler_assets.speech.shards import replacing
+from parler_assets.storage import replacing
 
 
 def append(path: Path, line: dict) -> None:

@@ -11,21 +11,21 @@ import numpy as np
 import torch
 from transformers import TrainingArguments
 
+from parler_assets import storage
 from parler_assets.recipe import Training
-from parler_assets.speech import shards
 from parler_assets.tts.base import checkpoint_digest, validate_base
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.collate import Collator
-from parler_assets.tts.data.plan import Lengths, Plan, padded_positions
-from parler_assets.tts.model.packing import packs
+from parler_assets.tts.model.varlen import packs
 from parler_assets.tts.training import memory, metrics
 from parler_assets.tts.training.batches import Reader, Updates, lengths_of
 from parler_assets.tts.training.fitness import refuse_unfit
 from parler_assets.tts.training.heldout import HeldOut
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
+from parler_assets.tts.training.loop import FineTuner, arguments
+from parler_assets.tts.training.plan import Lengths, Plan, padded_positions
 from parler_assets.tts.training.speed import peak
-from parler_assets.tts.training.text import TextStates
-from parler_assets.tts.training.trainer import FineTuner, arguments
+from parler_assets.tts.training.text_states import TextStates
 from parler_assets.tts.training.weights import load_model, write_result
 
 # What a forward and backward pass costs however small its batch is, in decoder positions that would take as long.
@@ -57,7 +57,7 @@ def train(job: Job) -> None:
 def assemble(job: Job) -> FineTuner:
     """Everything a training needs, on its device."""
     settings = job.settings
-    facts = shards.read_manifest(job.training_set).facts
+    facts = storage.read_manifest(job.training_set).facts
     train_split, held_out_split = open_split(job.training_set, TRAIN), open_split(job.training_set, HELD_OUT)
     sizes, held_out_sizes = (lengths_of(split, facts["codebooks"]) for split in (train_split, held_out_split))
     for split, lengths in ((train_split, sizes), (held_out_split, held_out_sizes)):
@@ -160,10 +160,10 @@ def finish(job: Job, trainer: FineTuner, seconds: float) -> None:
     chosen = best if best and job.settings.keep_best else newest
     if chosen is None:
         raise TrainingFailed(f"{job.folder}: no checkpoint could be written; is the disk full?")
-    facts = shards.read_manifest(job.training_set).facts
+    facts = storage.read_manifest(job.training_set).facts
     made_from = {
         "base": job.base_digest,
-        "training_set": shards.read_manifest(job.training_set).digest,
+        "training_set": storage.read_manifest(job.training_set).digest,
         "licences": facts["licences"],
         "settings": job.settings.model_dump(mode="json"),
         "update": chosen[1],
@@ -179,4 +179,4 @@ def finish(job: Job, trainer: FineTuner, seconds: float) -> None:
         "held_out_loss": losses.get(chosen[1]),
         "seconds": round(seconds, 1),
     }
-    shards.write_json(job.record, record)
+    storage.write_json(job.record, record)

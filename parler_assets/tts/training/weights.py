@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from parler_assets.recipe import Lora, Training
-from parler_assets.speech.shards import write_json
+from parler_assets.storage import write_json
 from parler_assets.tts.training import checkpoints
 from parler_assets.tts.training.job import Job, TrainingRefused
 

@@ -94,7 +94,7 @@ def pinned(settings: Describing, cache: Path) -> str | None:
     known = json.loads(pins.read_text(encoding="utf-8")) if pins.is_file() else {}
     key = f"{model}@{revision}"
     if key not in known:
-        from parler_assets.speech.shards import write_json
+        from parler_assets.storage import write_json
 
         known[key] = _ask_commit(model, revision)
         write_json(pins, known)

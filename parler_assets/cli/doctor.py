@@ -1,0 +1,181 @@
+"""What could keep a recipe from running on this machine: each finding with its remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from parler_assets.recipe import HubSource, PublishedDescriptions, Recipe
+
+NAMED = ("torch", "transformers", "datasets", "dagster", "mlflow", "vllm")
+NEEDED_GB = {"own": 2, "hub": 60}  # a Hub corpus such as Expresso with its copy as shards, codes and checkpoints
+FREED = "free it in the UI under Deployment > Concurrency, or run `parler-assets run`, which does"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `remedy` is empty where nothing is wrong."""
+
+    name: str
+    found: str
+    remedy: str = ""
+
+
+def examine(recipe: Recipe, home: Path, data: Path, ports: dict[str, int]) -> Iterator[Finding]:
+    """Everything, cheapest first; a look that fails itself becomes a finding."""
+    looks: list[Callable[[], Finding | list[Finding]]] = [
+        python,
+        packages,
+        lambda: dagster_home(home),
+        lambda: slots(home),
+        lambda: [port(name, number) for name, number in ports.items()],
+        lambda: disk(recipe, data),
+        accelerator,
+        lambda: memory(recipe),
+        lambda: licences(recipe),
+        lambda: hub(recipe),
+    ]
+    for look in looks:
+        try:
+            found = look()
+        except Exception as error:
+            found = Finding("doctor", f"a look failed: {error}", "please report this")
+        yield from found if isinstance(found, list) else [found]
+
+
+def python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Finding("Python", version, "" if fits else "use 3.11, 3.12 or 3.13: PYTHON=python3.12 make run")
+
+
+def packages() -> Finding:
+    versions = []
+    for name in NAMED:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    broken = [name for name in ("torchaudio", "torchvision", "torchcodec") if _installed(name)]
+    remedy = f"uninstall {', '.join(broken)}: beside a CPU torch they break transformers" if broken else ""
+    return Finding("packages", ", ".join(versions), "" if _cuda_build() else remedy)
+
+
+def dagster_home(home: Path) -> Finding:
+    if not os.access(home, os.W_OK):
+        return Finding("DAGSTER_HOME", str(home), "this folder cannot be written: choose another or change its owner")
+    return Finding("DAGSTER_HOME", str(home))
+
+
+def slots(home: Path) -> Finding:
+    """Slots of the GPU pool that are held by runs which have ended."""
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        held = instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
+        runs = {slot.run_id: instance.get_run_by_id(slot.run_id) for slot in held}
+        leaked = [name[:8] for name, run in runs.items() if run is None or run.is_finished]
+    if leaked:
+        return Finding("GPU slots", f"{len(leaked)} held by ended runs {', '.join(leaked)}", FREED)
+    return Finding("GPU slots", f"{len(held)} in use")
+
+
+def port(name: str, number: int) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except OSError:
+            return Finding(
+                f"port {number}", "taken", f"end what uses it, or `parler-assets {name} --port {number + 1}`"
+            )
+    return Finding(f"port {number}", "free")
+
+
+def disk(recipe: Recipe, data: Path) -> Finding:
+    place = next(folder for folder in (data.resolve(), *data.resolve().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free / 1e9
+    from_hub = any(isinstance(corpus.source, HubSource) for corpus in recipe.corpora.values())
+    needed = NEEDED_GB["hub" if from_hub else "own"]
+    remedy = "" if free > needed else f"about {needed} GB are needed: free some, or set PARLER_DATA to a larger disk"
+    return Finding("disk", f"{free:.0f} GB free in {place}", remedy)
+
+
+def accelerator() -> Finding:
+    from parler_assets.resources.accelerator import gpus
+
+    if gpus():
+        import torch
+
+        cards = [torch.cuda.get_device_properties(index) for index in range(gpus())]
+        return Finding("GPU", ", ".join(f"{card.name}, {card.total_memory / 1e9:.0f} GB" for card in cards))
+    driver = shutil.which("nvidia-smi") is not None
+    remedy = "torch is built without CUDA: remove .venv and run make again" if driver and not _cuda_build() else ""
+    return Finding("GPU", "none: everything runs on the CPU", remedy)
+
+
+def memory(recipe: Recipe) -> Finding:
+    """A recipe made for a GPU takes weeks without one."""
+    from parler_assets.resources.accelerator import gpus
+
+    if recipe.training.precision == "bfloat16" and not gpus():
+        return Finding("training", "bfloat16, but there is no GPU", "run this recipe on a machine with one")
+    return Finding("training", f"{recipe.training.precision} on {'the GPU' if gpus() else 'the CPU'}")
+
+
+def licences(recipe: Recipe) -> Finding:
+    unknown = [name for name, corpus in recipe.corpora.items() if not corpus.source.licence]
+    if unknown:
+        remedy = "state source.licence in the recipe; it may be used here, but a checkpoint cannot be released"
+        return Finding("licences", f"unknown for {', '.join(unknown)}", remedy)
+    return Finding("licences", ", ".join(dict.fromkeys(str(c.source.licence) for c in recipe.corpora.values())))
+
+
+def hub(recipe: Recipe) -> list[Finding]:
+    """Whether every repository of the recipe may be read: it exists, and its terms were accepted."""
+    wanted = {(c.source.repo, "dataset") for c in recipe.corpora.values() if isinstance(c.source, HubSource)}
+    texts = [c.descriptions for c in recipe.corpora.values() if isinstance(c.descriptions, PublishedDescriptions)]
+    wanted |= {(published.repo, "dataset") for published in texts if published.repo}
+    local = recipe.describing.engine in ("transformers", "vllm")
+    models = [recipe.base.repo, recipe.describing.model if local else None]
+    wanted |= {(name, "model") for name in models if name and not Path(name).is_dir()}
+    if not wanted:
+        return [Finding("Hub", "not needed by this recipe")]
+    return [_readable(repo, kind) for repo, kind in sorted(wanted)]
+
+
+def _readable(repo: str, kind: str) -> Finding:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        HfApi().auth_check(repo, repo_type=kind)
+    except GatedRepoError:
+        return Finding("Hub", f"{repo}: gated", "accept its terms on its page, and set HF_TOKEN to your token")
+    except RepositoryNotFoundError:
+        return Finding("Hub", f"{repo}: no such {kind}, or private", "correct the recipe, or set HF_TOKEN")
+    except Exception as error:
+        return Finding(
+            "Hub", f"{repo}: {type(error).__name__}", "no connection to the Hub: check network and HF_ENDPOINT"
+        )
+    return Finding("Hub", f"{repo}: may be read")
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _cuda_build() -> bool:
+    import torch
+
+    return torch.version.cuda is not None

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: which commit, which files, where they lie on this machine."""

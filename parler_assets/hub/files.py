@@ -1,0 +1,211 @@
+"""Which Parquet files on the Hub hold a split of a data set, at which commit, and where they lie on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from parler_assets.speech.sources.source import SourceError
+from parler_assets.storage import write_json
+
+CONVERTED = "refs/convert/parquet"  # the branch where the Hub keeps its own Parquet copy of a public data set
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def ask_commit(repo: str, revision: str) -> str:
+    """The commit that a revision means now, asked of the Hub.
+
+    Raises:
+        SourceError: the Hub knows no such data set or revision.
+        ConnectionError: the Hub cannot be reached, or HF_HUB_OFFLINE is set.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        return HfApi().dataset_info(repo, revision=revision).sha or revision
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise SourceError(
+            f"no data set {repo} with revision {revision} that this account may read: check repo and revision in the "
+            f"recipe; a gated or private set needs HF_TOKEN ({type(error).__name__})"
+        ) from None
+    except Exception as error:  # the Hub's own, and those of the HTTP library below it, which are no OSError
+        raise ConnectionError(f"cannot ask the Hub for the commit of {repo}: {type(error).__name__}") from None
+
+
+def settled_commit(repo: str, revision: str, cache: Path) -> str:
+    """The commit to read: the revision itself, what the Hub says now, or, without a network, what it said last.
+
+    Raises:
+        SourceError: not known at all: the data set was never fetched and the Hub cannot be reached.
+    """
+    if COMMIT.fullmatch(revision):
+        return revision
+    note = _note(repo, revision, cache)
+    try:
+        commit = ask_commit(repo, revision)
+    except ConnectionError as error:
+        return _last_known(repo, revision, note, str(error))
+    write_json(note, {"repo": repo, "revision": revision, "commit": commit})
+    return commit
+
+
+def known_commit(repo: str, revision: str, cache: Path) -> str | None:
+    """The commit that was read last, without asking the Hub; None when none was."""
+    if COMMIT.fullmatch(revision):
+        return revision
+    note = _note(repo, revision, cache)
+    return json.loads(note.read_text(encoding="utf-8"))["commit"] if note.is_file() else None
+
+
+def _note(repo: str, revision: str, cache: Path) -> Path:
+    return cache / "hub" / f"{repo.replace('/', '--')}@{revision.replace('/', '--')}.json"
+
+
+def _last_known(repo: str, revision: str, note: Path, reason: str) -> str:
+    if note.is_file():
+        return json.loads(note.read_text(encoding="utf-8"))["commit"]
+    folder = _snapshot(repo, revision)
+    if folder is None:
+        raise SourceError(f"{reason}; and {repo} was never fetched to this machine: connect once, or fill HF_HOME")
+    return folder.name
+
+
+class RepoFiles:
+    """The files of one data set repository at one commit."""
+
+    def __init__(self, repo: str, commit: str) -> None:
+        self.repo, self.commit = repo, commit
+        self._names = _list_files(repo, commit)
+        self._card = self._read_card()
+
+    def of_split(self, config: str, split: str) -> tuple[RepoFiles, list[str]]:
+        """The Parquet files of a split in order, and the files object that fetches them.
+
+        Raises:
+            SourceError: no Parquet files; the message lists the configs that there are.
+        """
+        found = self._declared(config, split) or self._by_convention(config, split)
+        if found:
+            return self, found
+        if self.commit != CONVERTED and self._converted is not None:
+            found = self._converted._by_convention(config, split)
+            if found:
+                return self._converted, found
+        raise SourceError(
+            f"{self.repo} has no Parquet files of config {config!r}, split {split!r}; it offers {self._offers()}. Set "
+            "config and split of the source to what its page shows"
+        )
+
+    def fetch(self, name: str) -> Path:
+        """The file on this machine, downloaded once.
+
+        Raises:
+            SourceError: it cannot be fetched.
+        """
+        from huggingface_hub import hf_hub_download
+
+        try:
+            return Path(hf_hub_download(self.repo, name, repo_type="dataset", revision=self.commit))
+        except Exception as error:
+            raise SourceError(
+                f"cannot fetch {name} of {self.repo} at {self.commit}: {type(error).__name__}; check the connection "
+                "(HF_TOKEN for a gated set) and materialize again, finished files are kept"
+            ) from None
+
+    def rows_of(self, config: str, split: str) -> int | None:
+        """How many rows the card says a split has; None where it does not say."""
+        for entry in _as_list(self._card.get("dataset_info")):
+            if entry.get("config_name", "default") == config:
+                sizes = {item.get("name"): item.get("num_examples") for item in _as_list(entry.get("splits"))}
+                return sizes.get(split)
+        return None
+
+    @property
+    def _converted(self) -> RepoFiles | None:
+        try:
+            return RepoFiles(self.repo, CONVERTED)
+        except SourceError:
+            return None
+
+    def _read_card(self) -> dict[str, Any]:
+        if "README.md" not in self._names:
+            return {}
+        text = self.fetch("README.md").read_text(encoding="utf-8", errors="replace")
+        header = re.match(r"\s*---\s*\n(.*?)\n---", text, re.DOTALL)
+        try:
+            content = yaml.safe_load(header.group(1)) if header else {}
+        except yaml.YAMLError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _declared(self, config: str, split: str) -> list[str]:
+        """The files that the card's `configs` section gives a split."""
+        for entry in _as_list(self._card.get("configs")):
+            if entry.get("config_name", "default") != config:
+                continue
+            base, files = PurePosixPath(entry.get("data_dir") or ""), entry.get("data_files")
+            for item in _as_list(files):
+                spec = item if isinstance(item, dict) else {"split": "train", "path": item}
+                if spec.get("split", "train") == split:
+                    patterns = [str(base / pattern) for pattern in _as_list(spec.get("path"))]
+                    return self._matching(patterns)
+        return []
+
+    def _by_convention(self, config: str, split: str) -> list[str]:
+        """The places where published sets and the Hub's own conversion keep a split's files."""
+        homes = [config] if config != "default" else [config, "data", ""]
+        for home in homes:
+            prefix = f"{home}/" if home else ""
+            found = self._matching(
+                [f"{prefix}{split}-*.parquet", f"{prefix}{split}.parquet", f"{prefix}{split}/*.parquet"]
+            )
+            if found:
+                return found
+        return []
+
+    def _matching(self, patterns: list[str]) -> list[str]:
+        names = [name for name in self._names if name.endswith(".parquet")]
+        return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+    def _offers(self) -> str:
+        configs = [entry.get("config_name", "default") for entry in _as_list(self._card.get("configs"))]
+        return ", ".join(configs) if configs else f"{sum(n.endswith('.parquet') for n in self._names)} Parquet files"
+
+
+def _list_files(repo: str, commit: str) -> list[str]:
+    """Names of a repository's files: as the Hub lists them, or those already on this machine."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().list_repo_files(repo, repo_type="dataset", revision=commit)
+    except Exception as error:
+        folder = _snapshot(repo, commit)
+        if folder is None:
+            raise SourceError(
+                f"cannot list the files of {repo} at {commit} ({type(error).__name__}), and they were never fetched to "
+                "this machine: connect once, or fill HF_HOME"
+            ) from None
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _snapshot(repo: str, revision: str) -> Path | None:
+    """The folder of a revision in the Hub's cache on this machine."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

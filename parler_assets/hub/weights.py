@@ -1,0 +1,131 @@
+"""Where the published weights of annotators come from: a folder of the user's, or one commit on the Hub and its cache.
+
+What was measured with other weights is another measurement, so the files' digests are part of what tags depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from parler_assets import storage
+from parler_assets.recipe import Annotation
+from parler_assets.speech.annotation.praat import AnnotatorError
+
+FOLDER = "PARLER_WEIGHTS"  # environment variable: a folder with weight files, for machines without a network
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of published weights.
+
+    Attributes:
+        origin: whose file it is, for messages.
+        repo: Hub repository that has it; None where no repository is known.
+        revision: commit of the repository.
+        remedy: what else the user can do without it.
+    """
+
+    name: str
+    origin: str
+    repo: str | None = None
+    revision: str | None = None
+    remedy: str = ""
+
+    def fetch(self) -> Path:
+        """The file, from the user's folder or the Hub repository.
+
+        Raises:
+            AnnotatorError: it is in neither place.
+        """
+        folder = os.environ.get(FOLDER)
+        if folder and (Path(folder) / self.name).is_file():
+            return Path(folder) / self.name
+        return self._from_hub(f"put it into a folder and name that folder in {FOLDER}{self.remedy}")
+
+    def _from_hub(self, remedy: str) -> Path:
+        if self.repo is None:
+            raise AnnotatorError(f"{self.name} ({self.origin}) is missing: {remedy}")
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError
+
+        try:
+            return Path(hf_hub_download(self.repo, self.name, revision=self.revision))
+        except (HfHubHTTPError, OSError, RuntimeError) as error:
+            raise AnnotatorError(
+                f"{self.name} ({self.origin}, {self.repo} on the Hub at {self.revision}) cannot be fetched: "
+                f"{type(error).__name__}; connect once, or {remedy}"
+            ) from None
+
+
+def penn(settings: Annotation) -> Weights:
+    return Weights(
+        "fcnf0++.pt",
+        "the weights of penn",
+        "maxrmorrison/fcnf0-plus-plus",
+        settings.pitch_revision,
+        ", or choose annotation.pitch praat, which needs none",
+    )
+
+
+def brouhaha(settings: Annotation) -> Weights:
+    return Weights(
+        "best.ckpt",
+        "the weights of Brouhaha",
+        "ylacombe/brouhaha-best",
+        settings.room_revision,
+        ", or choose annotation.room classical, which needs none",
+    )
+
+
+SQUIM = Weights(
+    "squim_objective_dns2020.pth",
+    "the weights of torchaudio's SQUIM_OBJECTIVE, CC-BY-4.0, SHA-256 2c54586f...",
+    remedy=", or choose annotation.quality none",
+)
+
+
+def needed(settings: Annotation) -> list[Weights]:
+    """The files that the chosen annotators load."""
+    chosen = [penn(settings)] if settings.pitch.startswith("penn") else []
+    chosen += [brouhaha(settings)] if settings.room.startswith("brouhaha") else []
+    return chosen + ([SQUIM] if settings.quality == "squim" else [])
+
+
+def digests(settings: Annotation, tagged: Path | None = None) -> dict[str, str]:
+    """SHA-256 of each file that the chosen annotators load; files on the Hub are fetched.
+
+    Args:
+        tagged: a stage of tags. Where it is finished, the files it was made with need not be here any more.
+
+    Raises:
+        AnnotatorError: a file is not here and cannot be fetched; the message names it and the remedy.
+    """
+    try:
+        return {file.name: _sha256(file.fetch()) for file in needed(settings)}
+    except AnnotatorError:
+        known = _recorded(tagged) if tagged else {}
+        if not known:
+            raise
+        return known
+
+
+def _recorded(tagged: Path) -> dict[str, str]:
+    try:
+        return storage.read_manifest(tagged).facts.get("weights", {})
+    except storage.ShardError:
+        return {}
+
+
+def _sha256(path: Path) -> str:
+    facts = path.stat()
+    return _sha256_of(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=16)
+def _sha256_of(path: Path, changed: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

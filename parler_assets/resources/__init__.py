@@ -1,0 +1,1 @@
+"""What assets share, as Dagster resources."""

@@ -1,0 +1,112 @@
+"""Where a recipe's files lie."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+from pydantic import Field, create_model
+
+
+def project_folder() -> Path:
+    """The folder with `workspace.yaml`: the current one, or the one this package was installed from."""
+    here = Path.cwd()
+    return here if (here / "workspace.yaml").is_file() else Path(__file__).resolve().parents[1]
+
+
+class Workspace(dg.ConfigurableResource):
+    """Where a recipe's files lie: `<folder>/<recipe>/<corpus>/<stage>`, and what several recipes share in `cache`."""
+
+    recipe: str = Field(description="name of the recipe, and of its folder")
+    folder: str = Field(default="data", description="absolute, or relative to the project folder")
+    rebuild: bool = Field(default=False, description="compute again what is there and up to date")
+
+    @property
+    def data(self) -> Path:
+        return project_folder() / Path(self.folder).expanduser()
+
+    @property
+    def root(self) -> Path:
+        return self.data / self.recipe
+
+    @property
+    def cache(self) -> Path:
+        return self.data / "cache"
+
+    def lane(self, corpus: str, stage: str) -> Path:
+        """Folder of one stage of one corpus: raw_dataset, continuous_tags, text_bins, llm_descriptions, dac_codes."""
+        return self.root / corpus / stage
+
+    @property
+    def base_checkpoint(self) -> Path:
+        return self.root / "base_checkpoint"
+
+    @property
+    def training_set(self) -> Path:
+        return self.root / "training_set"
+
+    @property
+    def finetuned_checkpoint(self) -> Path:
+        return self.root / "finetuned_checkpoint"
+
+    @property
+    def sweep(self) -> Path:
+        return self.root / "sweep"
+
+    @property
+    def evaluation_samples(self) -> Path:
+        return self.root / "evaluation_samples"
+
+    @property
+    def scorecard(self) -> Path:
+        return self.root / "scorecard"
+
+    def base_path(self) -> Path:
+        """The folder of the base checkpoint that was found and pinned when `base_checkpoint` was materialized."""
+        return Path(self.recall(self.base_checkpoint)["path"])
+
+    def finetuned_path(self) -> Path:
+        """The folder of the checkpoint that training ended with."""
+        return Path(self.recall(self.finetuned_checkpoint)["checkpoint"])
+
+    def remember(self, folder: Path, **facts: str | None) -> None:
+        """Keep where an asset's result really lies, for the assets below it."""
+        from parler_assets.storage import write_json
+
+        write_json(folder / "result.json", facts)
+
+    def recall(self, folder: Path) -> dict[str, str]:
+        """What `remember` kept.
+
+        Raises:
+            dagster.Failure: the asset has not been materialized.
+        """
+        found = self.remembered(folder)
+        if not found:
+            message = f"{folder.name} has not been materialized in {folder.parent}: materialize it first"
+            raise dg.Failure(message, allow_retries=False)
+        return found
+
+    def remembered(self, folder: Path) -> dict[str, str]:
+        """What `remember` kept; empty when there is nothing."""
+        try:
+            return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+
+def workspace_of(recipe: str) -> Workspace:
+    """The workspace of a recipe; all recipes' files go to `PARLER_DATA`, or `data` in the project folder.
+
+    Both values are made defaults of the class: the Launchpad fills them in beside whatever else is changed for a run.
+    """
+    defaults: dict[str, Any] = {"recipe": recipe, "folder": os.environ.get("PARLER_DATA", "data")}
+    fields: dict[str, Any] = {
+        name: (str, Field(default=value, description=Workspace.model_fields[name].description))
+        for name, value in defaults.items()
+    }
+    model = create_model("Workspace", __base__=Workspace, __doc__=Workspace.__doc__, **fields)
+    return cast(Any, model)()

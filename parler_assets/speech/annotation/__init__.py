@@ -1,0 +1,1 @@
+"""Every clip measured: speaking rate, pitch, SNR, reverberation, quality."""

@@ -1,0 +1,110 @@
+"""SNR, C50 and speech duration as DataSpeech measures them, by Brouhaha, with the chunks of many clips in one batch.
+
+Chunks of six seconds every 0.6 s; the tail that fills no chunk is repeated until it does; predictions are overlapped
+and added under a Hamming window. Era a is the mean over all frames. Era b is the mean over frames where somebody
+speaks, one frame late as in the original. Era a tags were published with an earlier Brouhaha that padded the tail
+differently. The fast mode takes a chunk every three seconds: a fifth of the work, at the cost of some labels
+(benchmarks/annotation.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from parler_assets.hub import weights
+from parler_assets.recipe import Annotation
+from parler_assets.speech.annotation.networks import brouhaha as brouhaha_network
+from parler_assets.speech.annotation.room import NO_SPEECH, Room
+from parler_assets.speech.audio import Clip
+
+RATE = 16000
+FRAME_STEP = 270 / RATE  # seconds
+SPEECH_ABOVE = 0.780
+FAST_STEP = 3.0  # seconds
+CHUNKS = {"cpu": 32, "cuda": 512}  # of one forward pass
+
+
+class Brouhaha:
+    """Brouhaha on clips at 16 kHz."""
+
+    def __init__(self, device: str = "cpu", settings: Annotation | None = None, fast: bool = False) -> None:
+        path = weights.brouhaha(settings or Annotation()).fetch()
+        self.network, seconds, step = brouhaha_network.load(path, device)
+        self.device = torch.device(device)
+        self.step_seconds = FAST_STEP if fast else step
+        self.length, self.step = round(seconds * RATE), round(self.step_seconds * RATE)
+        self.seconds = seconds
+
+    def __call__(self, clips: Sequence[Clip]) -> list[Room]:
+        return [measured(frames) for frames in self.frames(clips)]
+
+    def frames(self, clips: Sequence[Clip]) -> Iterator[np.ndarray]:
+        """Speech probability, SNR and C50 of each frame, (T, 3) for each clip."""
+        counts = [len(self._starts(len(clip.samples))) for clip in clips]
+        predictions = self._predictions(chunk for clip in clips for chunk in self._chunks(clip.samples))
+        for clip, count in zip(clips, counts, strict=True):
+            yield self._overlapped([next(predictions) for _ in range(count)], len(clip.samples))
+
+    @torch.inference_mode()
+    def _predictions(self, chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """Predictions (352, 3) chunk by chunk, computed in batches."""
+        batch: list[np.ndarray] = []
+        for chunk in chunks:
+            batch.append(chunk)
+            if len(batch) == CHUNKS[self.device.type]:
+                yield from self._predict(batch)
+                batch = []
+        if batch:
+            yield from self._predict(batch)
+
+    def _predict(self, batch: list[np.ndarray]) -> np.ndarray:
+        return self.network(torch.from_numpy(np.stack(batch)).to(self.device)).cpu().numpy()
+
+    def _starts(self, samples: int) -> range:
+        """Where chunks begin, the one with the tail included."""
+        complete = (samples - self.length) // self.step + 1 if samples >= self.length else 0
+        return range(0, (complete + self._has_tail(samples)) * self.step, self.step)
+
+    def _has_tail(self, samples: int) -> bool:
+        return samples < self.length or (samples - self.length) % self.step > 0
+
+    def _chunks(self, samples: np.ndarray) -> Iterator[np.ndarray]:
+        """Chunks (96000,), the last one repeated from its beginning until it is full."""
+        for start in self._starts(len(samples)):
+            piece = samples[start : start + self.length]
+            yield piece if len(piece) == self.length else np.resize(piece, self.length)
+
+    def _overlapped(self, predictions: list[np.ndarray], samples: int) -> np.ndarray:
+        """Overlap-add of chunks (K, 352, 3) under a Hamming window to frames (T, 3); 0 where no chunk reaches."""
+        starts = np.rint(np.arange(len(predictions)) * self.step_seconds / FRAME_STEP).astype(int)
+        total = int(np.rint((self.seconds + (len(predictions) - 1) * self.step_seconds) / FRAME_STEP)) + 1
+        window = np.hamming(len(predictions[0]))[:, None]
+        added, weight = np.zeros((total, 3), np.float32), np.zeros((total, 1), np.float32)
+        for start, prediction in zip(starts, predictions, strict=True):
+            added[start : start + len(window)] += prediction * window
+            weight[start : start + len(window)] += window
+        frames = added / np.maximum(weight, 1e-12)
+        return frames[: int(samples / RATE // FRAME_STEP) + 1] if self._has_tail(samples) else frames
+
+
+def measured(frames: np.ndarray) -> Room:
+    """The numbers that DataSpeech makes of frames (T, 3), in both eras."""
+    speech, snr, c50 = frames.T
+    active = speaking(speech)
+    seconds = float(active.sum() - active[-1]) * FRAME_STEP  # a segment that is open at the end ends at the last frame
+    inside = np.concatenate([[False], active[:-1]]) & ~((snr == 0) & (c50 == 0))
+    snr_a, c50_a = float(snr.mean()), float(c50.mean())
+    if not inside.any():
+        return Room(seconds, snr_a, c50_a, reason=NO_SPEECH)
+    return Room(seconds, snr_a, c50_a, float(snr[inside].mean()), float(c50[inside].mean()))
+
+
+def speaking(probability: np.ndarray) -> np.ndarray:
+    """Which frames (T,) are speech; one exactly on the threshold is what the frame before it was."""
+    active = probability > SPEECH_ABOVE
+    for frame in np.flatnonzero(probability == np.float32(SPEECH_ABOVE)):
+        active[frame] = frame > 0 and active[frame - 1]
+    return active

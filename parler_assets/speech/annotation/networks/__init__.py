@@ -1,0 +1,1 @@
+"""The published annotation networks in plain torch."""

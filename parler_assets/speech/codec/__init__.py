@@ -1,0 +1,1 @@
+"""DAC: clips to codes and back."""

@@ -1,0 +1,1 @@
+"""Is a written description true to its clip?"""

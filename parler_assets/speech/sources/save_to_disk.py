@@ -1,0 +1,56 @@
+"""Folders written by `datasets` with save_to_disk, one data set or several splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from parler_assets.recipe import FolderSource, digest
+from parler_assets.speech.sources.source import RawClip, SourceError
+from parler_assets.speech.sources.tables import chosen_columns, clips_of, ids_of
+
+
+def is_saved(folder: Path) -> bool:
+    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+
+
+class SavedCorpus:
+    """All splits of a saved data set one after the other, memory-mapped."""
+
+    def __init__(self, source: FolderSource) -> None:
+        self.source = source
+
+    @property
+    def fingerprint(self) -> str:
+        files = sorted(path for path in self.source.path.rglob("*") if path.is_file())
+        return digest(self.source, [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+
+    def ids(self) -> list[str]:
+        names = [self._chosen["id"]] if "id" in self._chosen else [self._chosen["text"]]
+        table = self._data.select_columns(names).with_format("arrow")[:]
+        return ids_of(table, self._chosen, 0)
+
+    def read(self, start: int, stop: int) -> Iterator[RawClip]:
+        table: pa.Table = self._data.select_columns(list(self._chosen.values())).with_format("arrow")[start:stop]
+        yield from clips_of(table, self._chosen, start, self.source.path)
+
+    @cached_property
+    def _data(self):
+        from datasets import Audio, DatasetDict, concatenate_datasets, load_from_disk
+
+        try:
+            loaded = load_from_disk(str(self.source.path))
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.source.path}: not readable as a saved data set: {error}") from None
+        data = concatenate_datasets(list(loaded.values())) if isinstance(loaded, DatasetDict) else loaded
+        sounds = [name for name, feature in data.features.items() if isinstance(feature, Audio)]
+        for name in sounds:
+            data = data.cast_column(name, Audio(decode=False))
+        return data
+
+    @cached_property
+    def _chosen(self) -> dict[str, str]:
+        return chosen_columns(self._data.column_names, self.source.columns, str(self.source.path))

@@ -1,0 +1,40 @@
+"""Finished stages as tables, one shard at a time or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parler_assets.storage.manifest import MANIFEST, Shard, ShardError, read_manifest
+
+
+def read_shard(folder: Path, shard: Shard, columns: list[str] | None = None) -> pa.Table:
+    path = Path(folder) / shard.file
+    try:
+        table = pq.read_table(path, columns=columns)
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise ShardError(
+            f"{path}: unreadable ({error}); delete {MANIFEST} beside it and materialize this asset again"
+        ) from None
+    if table.num_rows != shard.rows:
+        raise ShardError(
+            f"{path}: {table.num_rows} rows, the manifest says {shard.rows}; delete the file and materialize again"
+        )
+    return table
+
+
+def iterate(folder: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The shards of a finished stage as tables, one at a time."""
+    for shard in read_manifest(folder).shards:
+        yield read_shard(folder, shard, columns)
+
+
+def read(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """A whole finished stage as one table. For columns that fit in memory; use `iterate` for audio."""
+    tables = list(iterate(folder, columns))
+    if not tables:
+        raise ShardError(f"{folder}: the stage finished with no shard at all; materialize it again")
+    return pa.concat_tables(tables, promote_options="permissive")

@@ -1,0 +1,1 @@
+"""From texts and descriptions to speech: inputs, the loop over columns of codes, sampling, streaming."""

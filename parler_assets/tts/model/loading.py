@@ -1,0 +1,185 @@
+"""Checkpoints in the published layout: read in every naming, written so that the original loads them too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import GenerationConfig
+
+from parler_assets.speech.codec.dac import dac_state
+from parler_assets.tts.model.config import ParlerTTSConfig
+from parler_assets.tts.model.positions import sinusoidal_table
+from parler_assets.tts.model.tokenizers import copy_tokenizers
+
+if TYPE_CHECKING:
+    from parler_assets.tts.model.parler import ParlerTTSForConditionalGeneration
+    from parler_assets.tts.model.tokenizers import Tokenizers
+
+WEIGHTS, INDEX, CONFIG, GENERATION = (
+    "model.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
+)  # fmt: skip
+_CODEC, _TIED = "audio_encoder.", "text_encoder.encoder.embed_tokens.weight"
+_TABLES = ("decoder.model.decoder.embed_positions.weights", "embed_positions.weights")
+_FETCHED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
+_IGNORED = {"attn_implementation", "low_cpu_mem_usage", "use_safetensors"}
+_HUB = ("revision", "token", "cache_dir", "local_files_only")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be loaded; the message names the file and the remedy."""
+
+
+def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, options: dict[str, Any]) -> Any:
+    """A model in evaluation mode; see `from_pretrained`."""
+    dtype = options.pop("dtype", None) or options.pop("torch_dtype", None) or torch.float32
+    device = options.pop("device_map", None) or "cpu"
+    config = options.pop("config", None)
+    hub = {key: options.pop(key) for key in _HUB if key in options}
+    unknown = options.keys() - _IGNORED - {"torch_dtype"}
+    if unknown:
+        raise TypeError(f"from_pretrained() has no option {sorted(unknown)[0]!r}")
+    folder = _local(source, hub)
+    config = config or read_config(folder)
+    with torch.device("meta"):
+        model = cls(config)
+    tensors = _fitting(model, _read(folder), folder)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
+    dtype = torch.float32 if dtype == "auto" else dtype
+    model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
+    model.tie_weights()
+    for part in _TABLES:
+        if part in tensors:
+            model.get_parameter(part).requires_grad_(False)
+    if (folder / GENERATION).is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    model.config.name_or_path = model.name_or_path = str(source)
+    model.source = folder
+    return model.eval()
+
+
+def read_config(folder: Path) -> ParlerTTSConfig:
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder}: no {CONFIG}, so this is no checkpoint folder") from None
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{folder / CONFIG}: not JSON ({error}); fetch the checkpoint again") from None
+    try:
+        content.pop("model_type", None)
+        return ParlerTTSConfig(**content)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from None
+
+
+def save(model: ParlerTTSForConditionalGeneration, folder: Path, tokenizers: Tokenizers | None) -> None:
+    """Write `model.safetensors`, configurations, the feature extractor and the tokenizers.
+
+    These are `tokenizers` or, without, those of the folder that the model was loaded from.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    del tensors[_TIED]
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes it for its owner alone
+    config = {**model.config.published(), "torch_dtype": str(model.dtype).removeprefix("torch.")}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    model.generation_config.save_pretrained(folder)
+    extractor = {
+        "feature_extractor_type": "DacFeatureExtractor",
+        "feature_size": 1,
+        "hop_length": model.config.audio_encoder.hop_length,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+        "sampling_rate": model.config.sampling_rate,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(extractor, indent=2) + "\n", encoding="utf-8")
+    if tokenizers is not None:
+        tokenizers.save(folder)
+    elif model.source is not None and model.source.resolve() != folder.resolve():
+        copy_tokenizers(model.source, folder)
+
+
+def _local(source: str | Path, hub: dict[str, Any]) -> Path:
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(str(source), allow_patterns=_FETCHED, **hub))
+
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    """All tensors under their published names, the codec's under DacModel's."""
+    if (folder / INDEX).is_file():
+        shards = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+        files = [folder / name for name in sorted(set(shards))]
+    else:
+        files = [folder / WEIGHTS]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        pickled = next(folder.glob("*.bin"), None)
+        remedy = f"{pickled.name} is pickled and never loaded: convert it" if pickled else "fetch the checkpoint again"
+        raise CheckpointError(f"{missing[0]}: missing; {remedy}")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors |= load_file(file)
+        except SafetensorError as error:
+            raise CheckpointError(f"{file}: not safetensors or cut off ({error}); fetch it again") from None
+    try:
+        return _published(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+
+
+def _published(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as files have them with the codec's under DacModel's names."""
+    codec = {name.removeprefix(_CODEC): tensor for name, tensor in tensors.items() if name.startswith(_CODEC)}
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CODEC)}
+    return others | {f"{_CODEC}{name}": tensor for name, tensor in dac_state(codec).items()}
+
+
+def _fitting(model: torch.nn.Module, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """The tensors after a check against the model: none missing, none too many, every shape right.
+
+    Tables of positions are computed when a file leaves them out; the tied copy in the text encoder always is.
+    """
+    wanted = model.state_dict()
+    for name in _TABLES:
+        if name in wanted and name not in tensors:
+            tensors[name] = sinusoidal_table(*wanted[name].shape)
+    if "text_encoder.shared.weight" in tensors:
+        tensors[_TIED] = tensors["text_encoder.shared.weight"]
+    tensors = _heads_as(wanted, tensors)
+    for names, problem in ((wanted.keys() - tensors.keys(), "lacks"), (tensors.keys() - wanted.keys(), "also has")):
+        if names:
+            some = ", ".join(sorted(names)[:3])
+            raise CheckpointError(
+                f"{folder}: {problem} {len(names)} weights ({some}): its config.json and weights do not belong together"
+            )
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{folder}: {name} has shape {tuple(tensor.shape)}, config.json says {tuple(wanted[name].shape)}"
+            )
+    return tensors
+
+
+def _heads_as(wanted: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Heads fused or separate as the configuration says, whichever way the file has them."""
+    fused = "decoder.lm_heads.weight"
+    apart = [name for name in tensors if name.startswith("decoder.lm_heads.") and name != fused]
+    apart.sort(key=lambda name: int(name.split(".")[2]))
+    if fused in wanted and apart:
+        tensors[fused] = torch.cat([tensors.pop(name) for name in apart])
+    elif fused in tensors and fused not in wanted:
+        count = sum(name.startswith("decoder.lm_heads.") for name in wanted)
+        for k, head in enumerate(tensors.pop(fused).chunk(count)):
+            tensors[f"decoder.lm_heads.{k}.weight"] = head
+    return tensors

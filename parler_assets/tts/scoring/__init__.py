@@ -1,0 +1,1 @@
+"""Scores of generated speech beside real clips, copies, the base and chance."""

@@ -1,0 +1,72 @@
+"""Any two checkpoints beside each other: paired differences of everything both were asked.
+
+Two scorecards that are there already are compared by prompt. Two checkpoints speak the recipe's prompts with the same
+seeds first, one in the place of the fine-tuned system, the other in that of its base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from parler_assets.tts.scoring.card import paired
+from parler_assets.tts.scoring.statistics import Score
+from parler_assets.tts.scoring.table import LOWER_IS_BETTER, NAMES, read_lines
+
+
+class CompareError(ValueError):
+    """Two things that cannot be compared; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First minus second, over `prompts` that both spoke."""
+
+    first: str
+    second: str
+    prompts: int
+    differences: list[Score]
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Metric to `better`, `worse` (whole interval on one side of zero) or `no difference seen`."""
+        found = {}
+        for score in self.differences:
+            sign = -1 if score.metric in LOWER_IS_BETTER else 1
+            above, below = score.low > 0, score.high < 0
+            better = above if sign > 0 else below
+            found[score.metric] = "better" if better else "worse" if above or below else "no difference seen"
+        return found
+
+    def markdown(self) -> str:
+        """A table of differences with 95 % intervals."""
+        lines = [f"{self.first} minus {self.second}, {self.prompts} prompts in common", ""]
+        lines += ["| | difference | 95 % interval | n | first is |", "|---|---|---|---|---|"]
+        for score in self.differences:
+            name = NAMES.get(score.metric, score.metric.replace("_", " "))
+            interval = f"[{score.low:+.3f}, {score.high:+.3f}]"
+            lines.append(f"| {name} | {score.value:+.3f} | {interval} | {score.n} | {self.verdicts[score.metric]} |")
+        return "\n".join(lines) + "\n"
+
+
+def compare_scorecards(first: Path, second: Path, system: str = "finetuned", other: str = "finetuned") -> Comparison:
+    """Compare `system` of one scorecard's folder with `other` of a second one's, which may be the same folder.
+
+    Raises:
+        CompareError: a folder without samples.jsonl, or no prompt in common.
+    """
+    ours, theirs = _rows(first, system), _rows(second, other)
+    shared = ours.keys() & theirs.keys()
+    if not shared:
+        raise CompareError(f"{first} and {second} have no prompt in common: were they made from the same recipe?")
+    named = f"{system} of {first}", f"{other} of {second}"
+    outcomes = paired(ours, theirs, f"{named[0]} - {named[1]}")
+    return Comparison(*named, len(shared), [score for score in outcomes if isinstance(score, Score)])
+
+
+def _rows(folder: Path, system: str) -> Mapping[str, dict]:
+    path = folder / "samples.jsonl"
+    if not path.is_file():
+        raise CompareError(f"{path}: missing; materialize the scorecard there first")
+    return {row["prompt"]: row for row in read_lines(path) if row["system"] == system}

@@ -1,0 +1,175 @@
+"""Judges with weights of their own: SQUIM, DistillMOS, and Whisper as an open recogniser.
+
+Each is used where its weights are to be had, on some samples of every system since they are slow; one that is not here
+is named with its reason and never scored as zero. Nothing is loaded before it is known to be there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import types
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from parler_assets import storage
+from parler_assets.recipe import Evaluation, digest
+from parler_assets.speech.audio import Clip, decode
+from parler_assets.storage import Part
+from parler_assets.tts.scoring.measure import evenly
+
+VERSION = "1"
+RATE = 16000
+BATCH = 8
+SQUIM = ("squim_stoi", "squim_pesq", "squim_si_sdr")
+INSTALL = "pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0"  # it asks for torchaudio, which it needs not
+Judge = Callable[[Sequence[Clip]], list[dict]]
+
+
+class JudgeMissing(RuntimeError):
+    """A judge that is not here; the message is the reason shown in the scorecard."""
+
+
+def squim(settings: Evaluation, device: str) -> Judge:
+    """STOI, PESQ and SI-SDR without a reference."""
+    from parler_assets.speech.annotation.praat import AnnotatorError
+
+    try:
+        from parler_assets.speech.annotation.squim import Squim
+
+        network = Squim(device)
+    except AnnotatorError as error:
+        raise JudgeMissing(f"SQUIM: {error}") from None
+
+    def judge(clips: Sequence[Clip]) -> list[dict]:
+        found = network([clip.at(RATE) for clip in clips])
+        return [{"squim_stoi": q.stoi, "squim_pesq": q.pesq, "squim_si_sdr": q.si_sdr} for q in found]
+
+    return judge
+
+
+def distillmos(settings: Evaluation, device: str) -> Judge:
+    """A predicted mean opinion score, 1 to 5, by DistillMOS (Stahl and Gamper, ICASSP 2025)."""
+    if not (find_spec("distillmos") and find_spec("xls_r_sqa")):
+        raise JudgeMissing(f"a predictor of naturalness (DistillMOS, of UTMOS's kind) is not installed: {INSTALL}")
+    import torch
+
+    with _torchaudio_or_nothing(), contextlib.redirect_stdout(io.StringIO()):
+        from distillmos import ConvTransformerSQAModel
+
+        network = ConvTransformerSQAModel().to(device).eval()
+
+    @torch.inference_mode()
+    def judge(clips: Sequence[Clip]) -> list[dict]:
+        sounds = [torch.from_numpy(clip.at(RATE).samples).to(device)[None] for clip in clips]
+        return [{"distillmos": float(network(sound))} for sound in sounds]
+
+    return judge
+
+
+@contextlib.contextmanager
+def _torchaudio_or_nothing():
+    """distillmos imports torchaudio for its command line only, and torchaudio breaks a CPU build of torch."""
+    if find_spec("torchaudio"):
+        yield
+        return
+    sys.modules["torchaudio"] = types.ModuleType("torchaudio")
+    try:
+        yield
+    finally:
+        del sys.modules["torchaudio"]
+
+
+def whisper(settings: Evaluation, device: str) -> Judge:
+    """What a Whisper checkpoint hears, greedily; safetensors only."""
+    name = settings.recogniser
+    if name is None:
+        raise JudgeMissing("no open recogniser was chosen: set evaluation.recogniser to a Whisper checkpoint")
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: it has no config.json")
+    from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+    revision = "main" if Path(name).is_dir() else settings.recogniser_revision
+    try:
+        model: Any = WhisperForConditionalGeneration.from_pretrained(name, revision=revision, use_safetensors=True)
+        processor: Any = WhisperProcessor.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
+    model = model.to(device).eval()
+    asked = {"language": "en", "task": "transcribe"} if model.generation_config.is_multilingual else {}
+
+    def judge(clips: Sequence[Clip]) -> list[dict]:
+        sounds = [clip.at(RATE).samples for clip in clips]
+        given = processor(sounds, sampling_rate=RATE, return_tensors="pt", return_attention_mask=True).to(device)
+        ids = model.generate(given.input_features, attention_mask=given.attention_mask, max_new_tokens=200, **asked)
+        return [{"heard_open": text.strip()} for text in processor.batch_decode(ids, skip_special_tokens=True)]
+
+    return judge
+
+
+JUDGES: tuple[tuple[Callable[[Evaluation, str], Judge], tuple[str, ...]], ...] = (
+    (squim, SQUIM),
+    (distillmos, ("distillmos",)),
+    (whisper, ("word_error_rate_open",)),
+)
+
+
+def judge_samples(
+    samples: Path, rows: Sequence[dict], folder: Path, settings: Evaluation, device: str = "cpu", rebuild: bool = False
+) -> tuple[dict[str, dict], dict[str, str]]:
+    """What the judges say: sample id to its values, and score to the reason why it is not to be had.
+
+    Each hears the same `settings.judged` samples of every system, evenly chosen; finished batches are kept.
+    """
+    chosen = _chosen(rows, settings.judged)
+    judges, reasons = _present(settings, device, bool(chosen))
+    if not judges:
+        return {}, reasons
+    batches = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
+    sounds = _sounds(samples, set(chosen))
+
+    def make(index: int) -> Part:
+        import pyarrow as pa
+
+        clips = [decode(sounds[name]) for name in batches[index]]
+        values = [judge(clips) for judge in judges]
+        merged = [
+            {"id": name} | {k: v for found in each for k, v in found.items()}
+            for name, each in zip(batches[index], zip(*values, strict=True), strict=True)
+        ]
+        return Part(pa.Table.from_pylist(merged))
+
+    source = storage.read_manifest(samples).digest
+    fingerprint = digest(source, chosen, settings.recogniser, settings.recogniser_revision, reasons, VERSION)
+    result = storage.build(folder, fingerprint, len(batches), make, label="judge", rebuild=rebuild)
+    return {row["id"]: row for row in storage.read(result.folder).to_pylist()}, reasons
+
+
+def _present(settings: Evaluation, device: str, wanted: bool) -> tuple[list[Judge], dict[str, str]]:
+    judges: list[Judge] = []
+    reasons: dict[str, str] = {}
+    for load, metrics in JUDGES:
+        try:
+            if not wanted:
+                raise JudgeMissing("evaluation.judged is 0: the slow judges were not asked")
+            judges.append(load(settings, device))
+        except JudgeMissing as error:
+            reasons |= dict.fromkeys(metrics, str(error))
+    return judges, reasons
+
+
+def _chosen(rows: Sequence[dict], count: int) -> list[str]:
+    """Ids, `count` of each system, the same prompts of base and fine-tuned; silent samples are judged too."""
+    return evenly([row for row in rows if row["kind"] in ("grid", "clip")], count)
+
+
+def _sounds(samples: Path, wanted: set[str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for table in storage.iterate(samples, ["id", "audio"]):
+        pairs = zip(table["id"].to_pylist(), table["audio"], strict=True)
+        found |= {name: audio.as_py() for name, audio in pairs if name in wanted}
+    return found

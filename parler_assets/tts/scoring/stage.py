@@ -1,0 +1,172 @@
+"""Scores of generated speech, by the instruments that described the corpus, beside real, copy, base and chance."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parler_assets import storage
+from parler_assets.recipe import Annotation, Evaluation, digest
+from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.scoring import card as cards
+from parler_assets.tts.scoring.asr import errors_of
+from parler_assets.tts.scoring.copies import copy_score
+from parler_assets.tts.scoring.crossed import heard_by_held_out
+from parler_assets.tts.scoring.judges import judge_samples
+from parler_assets.tts.scoring.measure import measure_samples, measured_rows
+from parler_assets.tts.scoring.probe import Probe
+from parler_assets.tts.scoring.statistics import Missing, Outcome, Score
+from parler_assets.tts.scoring.table import (
+    check_thresholds,
+    flat,
+    markdown,
+    not_above_chance,
+    worse_than_base,
+    write_lines,
+)
+from parler_assets.tts.scoring.voices import Speakers, known_speakers, sentences, train_probes
+
+VERSION = "3"
+__all__ = ["Score", "Scores", "check_thresholds", "not_above_chance", "read_scorecard", "score_samples"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A finished scorecard: `scorecard.json`, `scorecard.md`, `samples.jsonl` and `samples.parquet` in `folder`."""
+
+    folder: Path
+    card: dict
+    reused: bool
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        return digest({key: self.card[key] for key in ("scores", "differences", "missing")})
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        return flat(self.card)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return self.numbers
+
+    @property
+    def markdown(self) -> str:
+        return markdown(self.card)
+
+
+def score_samples(
+    samples: Path,
+    training_set: Path,
+    bins: Sequence[Path],
+    base: Path,
+    folder: Path,
+    annotation: Annotation,
+    settings: Evaluation,
+    device: str = "cpu",
+    rebuild: bool = False,
+    held_out_loss: float | None = None,
+    probes_folder: Path | None = None,
+) -> Scores:
+    """Measure and score every sample, and write the scorecard.
+
+    Args:
+        bins: text bins of the lanes that have them: they know genders, pitches, edges and labels.
+        base: the checkpoint whose codec made the codes.
+        probes_folder: where what the probes learn from is kept, to share it between scorecards; beside this one's by
+            default.
+        held_out_loss: of the fine-tuned checkpoint, for its threshold.
+
+    Raises:
+        ShardError: an input is unfinished.
+    """
+    started = time.perf_counter()
+    digests = [storage.read_manifest(path).digest for path in (samples, training_set, *bins)]
+    judging = [settings.styles, settings.seed, settings.judged, settings.recognised]
+    judging += [settings.recogniser, settings.recogniser_revision]
+    fingerprint = digest(digests, checkpoint_digest(base), annotation, judging, held_out_loss, VERSION)
+    finished = None if rebuild else read_scorecard(folder)
+    if finished and finished["fingerprint"] == fingerprint:
+        return Scores(folder, finished, True, time.perf_counter() - started)
+    known = known_speakers(bins)
+    asked = storage.read(samples, ["text", "kind"]).to_pylist()
+    closed = sentences(training_set, [row["text"] for row in asked if row["kind"] != "long"], settings.speakers)
+    measured = measure_samples(
+        samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild,
+        settings.recognised,
+    )  # fmt: skip
+    learnt = probes_folder or folder / "probes"
+    probes = train_probes(training_set, base, settings.styles, known, annotation, learnt, device, rebuild)
+    rows = cards.with_requests(measured_rows(measured.folder), known.attributes)
+    rows = heard_by_held_out(cards.with_hits(rows, probes, known), probes)
+    rows, reasons, copied = _judged(samples, rows, folder / "judged", settings, device, rebuild)
+    made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed, reasons)
+    made["scores"] += [copied.as_dict()] if isinstance(copied, Score) else []
+    made["missing"] += [vars(copied)] if isinstance(copied, Missing) else []
+    made |= {"fingerprint": fingerprint, "set_aside": len(storage.read_manifest(samples).set_aside)}
+    made |= {"held_out_loss": held_out_loss, "cost": _cost(rows, time.perf_counter() - started)}
+    _write(folder, made, rows)
+    return Scores(folder, made, False, time.perf_counter() - started)
+
+
+def _judged(
+    samples: Path, rows: list[dict], folder: Path, settings: Evaluation, device: str, rebuild: bool
+) -> tuple[list[dict], dict[str, str], Outcome]:
+    """Rows with what the slow judges say, the reasons of those that are not here, and the copies' STOI."""
+    values, reasons = judge_samples(samples, rows, folder, settings, device, rebuild)
+    stoi, copied = copy_score(samples)
+    judged = []
+    for row in rows:
+        row = {**row, **values.get(row["id"], {}), "stoi": stoi.get(row["id"])}
+        if row.get("heard_open") is not None:
+            counts = errors_of(row["text"], row["heard_open"])
+            row |= {f"{name}_open": count for name, count in counts.items()}
+        judged.append(row)
+    return judged, reasons, copied
+
+
+def _cost(rows: list[dict], scoring: float) -> dict[str, float]:
+    """Seconds: what generating the samples took, and what scoring them took."""
+    generated = sum(row["seconds_to_generate"] or 0.0 for row in rows)
+    return {"generation_seconds": round(generated, 3), "scoring_seconds": round(scoring, 3), "samples": len(rows)}
+
+
+def _card(
+    rows: list[dict], probes: dict[str, Probe], known: Speakers, recogniser: str, seed: int, reasons: dict[str, str]
+) -> dict:
+    by_system = {system: [row for row in rows if row["system"] == system] for system in cards.SYSTEMS}
+    by_system["chance"] = cards.chance_rows(by_system["finetuned"], seed)
+    outcomes: list[Outcome] = []
+    for system, chosen in by_system.items():
+        outcomes += cards.system_scores(system, chosen, probes, known, recogniser)
+        outcomes += cards.judged_scores(system, chosen, reasons) if system != "chance" else []
+    differences = [score.as_dict() for score in cards.paired_differences(rows) if isinstance(score, Score)]
+    return {
+        "scores": [score.as_dict() for score in outcomes if isinstance(score, Score)],
+        "missing": [vars(entry) for entry in outcomes if isinstance(entry, Missing)],
+        "differences": differences,
+        "worse_than_base": worse_than_base(differences),
+        "confusion": cards.confusions(rows, probes, known.attributes),
+    }
+
+
+def _write(folder: Path, made: dict, rows: list[dict]) -> None:
+    write_lines(folder / "samples.jsonl", rows)
+    with storage.replacing(folder / "samples.parquet") as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary)
+    with storage.replacing(folder / "scorecard.md") as temporary:
+        temporary.write_text(markdown(made), encoding="utf-8")
+    storage.write_json(folder / "scorecard.json", made)
+
+
+def read_scorecard(folder: Path) -> dict | None:
+    """The scorecard in a folder, or None where there is none."""
+    path = folder / "scorecard.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

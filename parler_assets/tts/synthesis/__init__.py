@@ -1,0 +1,1 @@
+"""A loaded checkpoint that speaks, and the samples it is judged by."""

@@ -1,0 +1,234 @@
+"""Start a training in processes of its own, follow it, and end it whatever happens to the caller.
+
+The training runs in its own session and process group. The group is killed when `run_training` returns or raises, and
+kills itself when the caller's end of a pipe closes, which the kernel does however the caller ends. A training that was
+interrupted goes on at its last checkpoint when it is started again with the same inputs and settings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from parler_assets import storage
+from parler_assets.recipe import Training
+from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.training import metrics
+from parler_assets.tts.training.fitness import refuse_unfit
+from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
+from parler_assets.tts.training.worker import FAILURE
+
+logger = logging.getLogger(__name__)
+
+LOG = "training.log"
+_POLL = 0.2
+_GRACE = 5.0
+OnMetrics = Callable[[dict], None]
+# glibc gives large tensors back to the kernel and faults them in again at every step: 7 % of a training's CPU time.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished training.
+
+    Attributes:
+        checkpoint: folder in the published layout.
+        digest: of the checkpoint's content.
+        reused: nothing had to be trained.
+        metrics: all lines of metrics.jsonl.
+        updates: optimiser updates made; `chosen_update` is the one whose weights the checkpoint has.
+        held_out_loss: of the checkpoint.
+        seconds: wall time of the process that finished it.
+    """
+
+    folder: Path
+    checkpoint: Path
+    digest: str
+    reused: bool
+    metrics: list[dict]
+    updates: int
+    chosen_update: int
+    held_out_loss: float | None
+    seconds: float
+
+
+def run_training(
+    training_set: Path,
+    base: Path,
+    folder: Path,
+    settings: Training,
+    device: str = "cpu",
+    on_metrics: OnMetrics | None = None,
+    rebuild: bool = False,
+) -> TrainingResult:
+    """Fine-tune `base` on a finished training set.
+
+    Args:
+        folder: where everything goes; see `Job`. Another training's files in it are replaced.
+        on_metrics: called with every line of metrics while training runs, from the first line, also after a resume. If
+            it fails, training goes on.
+        rebuild: forget a finished or interrupted training of the same inputs and settings.
+
+    Raises:
+        TrainingRefused: the training set has problems, or the device too little memory.
+        TrainingFailed: the process ended without a checkpoint; what can be resumed is kept.
+    """
+    job = Job.create(training_set, base, folder, settings, device)
+    with storage.exclusive(job.folder):
+        record = None if rebuild else _finished(job)
+        if record:
+            return _result(job, record, reused=True)
+        refuse_unfit(job)
+        _prepare(job, rebuild)
+        report = _careful(on_metrics or (lambda line: None))
+        with _process(job) as process:
+            for line in _follow(job.metrics, process):
+                report(line)
+        record = _finished(job)
+        if record is None:
+            raise _failure(job, process.returncode)
+        return _result(job, record, reused=False)
+
+
+def _finished(job: Job) -> dict | None:
+    """The record of this very training, if it finished and its checkpoint is still what it was."""
+    try:
+        record = json.loads(job.record.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    intact = job.result.is_dir() and checkpoint_digest(job.result) == record["digest"]
+    return record if intact and record["fingerprint"] == job.fingerprint else None
+
+
+def _result(job: Job, record: dict, reused: bool) -> TrainingResult:
+    facts = {key: record[key] for key in ("digest", "updates", "chosen_update", "held_out_loss", "seconds")}
+    lines = metrics.read_lines(job.metrics)
+    return TrainingResult(job.folder, job.result, reused=reused, metrics=lines, **facts)
+
+
+def _prepare(job: Job, rebuild: bool) -> None:
+    """Forget another training's progress, keep this one's, and write the job. The last result stays until replaced."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        before = Job.read(job.folder / "job.json").fingerprint
+    except (OSError, ValueError, KeyError, TypeError):
+        before = None
+    if rebuild or before != job.fingerprint:
+        for folder in (job.checkpoints, job.best):
+            shutil.rmtree(folder, ignore_errors=True)
+        job.metrics.unlink(missing_ok=True)
+    resumed = latest(job.checkpoints)
+    metrics.cut_back(job.metrics, resumed[1] if resumed else 0)
+    job.record.unlink(missing_ok=True)
+    (job.folder / FAILURE).unlink(missing_ok=True)
+    job.write()
+
+
+def command(job: Job) -> list[str]:
+    """What is started; it ends when its standard input closes."""
+    return [sys.executable, "-m", "parler_assets.tts.training.worker", str(job.folder / "job.json"), "--tied"]
+
+
+@contextmanager
+def _process(job: Job) -> Iterator[subprocess.Popen]:
+    """The training's process, in a group that is ended when this block is left in any way."""
+    with (job.folder / LOG).open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command(job),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=KEEP_MEMORY | os.environ | _visible(job) | {"TOKENIZERS_PARALLELISM": "false"},
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _visible(job: Job) -> dict[str, str]:
+    """One process sees one GPU: the one that was chosen."""
+    if not job.device.startswith("cuda") or job.settings.processes > 1:
+        return {}
+    index = int(job.device.partition(":")[2] or 0)
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"CUDA_VISIBLE_DEVICES": seen.split(",")[index] if seen else str(index)}
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End the whole group: politely if it still runs, then for certain."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _signal(process: subprocess.Popen, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _follow(path: Path, process: subprocess.Popen) -> Iterator[dict]:
+    """Lines of metrics as they are written, until the process ends."""
+    read = 0
+    while True:
+        ended = process.poll() is not None
+        if path.is_file():
+            with path.open("rb") as file:  # anew each time: a training that resumes replaces the file
+                file.seek(read)
+                whole, end, _ = file.read().rpartition(b"\n")
+            read += len(whole) + len(end)
+            yield from (json.loads(line) for line in whole.splitlines())
+        if ended:
+            return
+        time.sleep(_POLL)
+
+
+def _careful(report: OnMetrics) -> OnMetrics:
+    """`report`, but a failure of it (a tracking server that went away, say) is logged once and training goes on."""
+    failed = False
+
+    def call(line: dict) -> None:
+        nonlocal failed
+        try:
+            report(line)
+        except Exception as error:
+            if not failed:
+                logger.warning("metrics could not be reported, training goes on: %s", error)
+            failed = True
+
+    return call
+
+
+def _failure(job: Job, code: int) -> Exception:
+    """Why a process ended without a result, in words."""
+    said = job.folder / FAILURE
+    if said.is_file():
+        kind, _, message = said.read_text(encoding="utf-8").partition(": ")
+        return (TrainingRefused if kind == TrainingRefused.__name__ else TrainingFailed)(message)
+    kept = latest(job.checkpoints)
+    after = f"it goes on at update {kept[1]} when started again" if kept else "no checkpoint had been written"
+    if code < 0:
+        why = f"was ended by {signal.Signals(-code).name}"
+        if code == -signal.SIGKILL:
+            why += " (often: the machine ran out of memory)"
+    else:
+        why = f"ended with code {code}"
+    tail = "\n".join((job.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+    return TrainingFailed(f"training {why}; {after}. The end of {job.folder / LOG}:\n{tail}")

@@ -1,0 +1,111 @@
+"""What a model is asked: every situation names its keywords, a user's own template is checked before it is used."""
+
+from __future__ import annotations
+
+import pytest
+
+from parler_assets.speech.descriptions import DescriptionError
+from parler_assets.speech.descriptions.checking.faults import faults
+from parler_assets.speech.descriptions.examples import examples_of
+from parler_assets.speech.descriptions.prompts import TITLES, Prompt
+from parler_assets.speech.descriptions.situations import SITUATIONS, Unusable, attributes_of, columns_of
+from tests.support.described import rows
+
+ROW = rows(1)[0]
+CASES = [(name, kind) for name in SITUATIONS for kind in ("named", "situational")]
+
+
+def row(prompt: str) -> dict:
+    return {**rows(1, "v02" if "v02" in prompt else "v01")[0], "accent": "Irish"}
+
+
+@pytest.mark.parametrize(("prompt", "kind"), CASES)
+def test_a_prompt_explains_its_keywords_and_ends_with_the_values(prompt, kind):
+    attributes = attributes_of(row(prompt), prompt, kind)
+    text = Prompt(prompt).filled(kind, attributes)
+    asked = text.rsplit("Keywords: ", 1)[1]
+    for name, value in attributes.items():
+        if name != "quality":
+            assert f'{TITLES[name]} "{value}"' in asked
+            assert f"- {TITLES[name]}: " in text
+    assert ("name" in attributes) == (kind == "named" and prompt.startswith(("named", "expresso")))
+    assert ("Jerry" in asked) == ("name" in attributes)
+
+
+@pytest.mark.parametrize(("prompt", "kind"), CASES)
+def test_examples_are_faithful(prompt, kind):
+    named = kind == "named" and "name" in SITUATIONS[prompt].states
+    for attributes, sentence in examples_of(prompt, named):
+        assert not faults(sentence, attributes, ["Jerry", "Talia", "Thomas", "Laura", "Gary"])
+        assert ("name" in attributes) == named
+
+
+@pytest.mark.parametrize("prompt", SITUATIONS)
+def test_prompts_of_one_situation_differ_at_their_end_only(prompt):
+    """So that engines can share the computation of what comes before."""
+    first, second = (
+        attributes_of(row(prompt) | {"speaking_rate": rate}, prompt) for rate in ("very fast", "very slowly")
+    )
+    one, two = (Prompt(prompt).filled("named", attributes) for attributes in (first, second))
+    shared = next(place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
+    assert shared > one.rindex("Keywords: ")
+    assert len(one) - shared < 0.2 * len(one)
+
+
+def test_default_is_explained_as_no_particular_emotion():
+    assert '"default" means no particular emotion' in Prompt("expresso").filled("named", attributes_of(ROW, "expresso"))
+
+
+def test_structured_output_is_asked_for_when_wanted():
+    attributes = attributes_of(ROW, "expresso")
+    assert '{"description": "..."}' in Prompt("expresso", structured=True).filled("named", attributes)
+    assert "JSON" not in Prompt("expresso").filled("named", attributes)
+
+
+def test_a_situation_falls_back_as_the_original_does():
+    nameless, placeless = row("named_v02") | {"speaker": None}, row("generic_v02_accent") | {"accent": "Unindentified"}
+    assert "gender" in attributes_of(nameless, "named_v02")
+    assert "accent" not in attributes_of(placeless, "generic_v02_accent")
+    assert '"Irish"' in Prompt("generic_v02_accent").filled("named", attributes_of(row("v02"), "generic_v02_accent"))
+    assert "accent" not in Prompt("generic_v02").filled("named", attributes_of(placeless, "generic_v02_accent"))
+
+
+def test_a_users_own_template(tmp_path):
+    file = tmp_path / "own.j2"
+    file.write_text("Say how {{ name }} sounds: {{ style }}{% if accent %}, {{ accent }} accent{% endif %}.\n")
+    path = str(file)
+    assert columns_of(path) == ["speaker", "gender", "style", "accent"]
+    attributes = attributes_of(ROW, path)
+    assert attributes == {"name": "Jerry", "style": "enunciated"}
+    assert Prompt(path).filled("named", attributes) == "Say how Jerry sounds: enunciated."
+    with pytest.raises(Unusable, match="no style"):
+        attributes_of(ROW | {"style": None}, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Say how {{ nme }} sounds.", "uses 'nme'"),
+        ("Say how it sounds.", "uses no attribute"),
+        ("Say {% if name %}.", "line 1: not a template"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_refused(tmp_path, text, message):
+    file = tmp_path / "own.j2"
+    file.write_text(text)
+    with pytest.raises(DescriptionError, match=message):
+        Prompt(str(file))
+
+
+def test_a_template_that_is_not_there():
+    with pytest.raises(DescriptionError, match="neither one of expresso"):
+        Prompt("nowhere.j2")
+
+
+def test_a_template_cannot_reach_pythons_insides(tmp_path):
+    import jinja2
+
+    file = tmp_path / "own.j2"
+    file.write_text("{{ name.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(jinja2.exceptions.SecurityError):
+        Prompt(str(file)).filled("named", {"name": "Jerry"})

@@ -1,0 +1,221 @@
+"""Training in processes of its own: followed live, resumed, and ended on every way out."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from parler_assets.tts.training import launch, metrics
+from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused
+from parler_assets.tts.training.launch import run_training
+from parler_assets.tts.training.worker import CONFIG
+from tests.support import victims
+from tests.support.trainings import Place, measured, one_thread, settings
+
+__all__ = ["one_thread"]
+
+pytestmark = pytest.mark.timeout(300)
+
+# A training that is only its processes: writes two lines of metrics, then waits with a child of its own.
+STAND_IN = """
+import json, os, subprocess, sys, time
+from parler_assets.tts.train import tie
+tie()
+folder = os.path.dirname(sys.argv[1])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open(os.path.join(folder, "pids"), "w").write(f"{os.getpid()} {child.pid}")
+for step in range(2):
+    with open(os.path.join(folder, "metrics.jsonl"), "a") as file:
+        file.write(json.dumps({"step": step, "loss": 1.0}) + chr(10))
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return Place(tmp_path_factory.mktemp("launch"))
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setattr(launch, "command", lambda job: [sys.executable, "-c", STAND_IN, str(job.folder / "job.json")])
+
+
+def run(place, name, on_metrics=None, rebuild=False, **changes):
+    return run_training(place.set, place.base, place.folder / name, settings(**changes), "cpu", on_metrics, rebuild)
+
+
+def pids(folder: Path) -> list[int]:
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def wait_until(condition, seconds: float = 30) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+# ------------------------------------------------------------------------------------------------------ real trainings
+
+
+@pytest.fixture(scope="module")
+def finished(place):
+    seen = []
+    return run(place, "finished", seen.append), seen
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place):
+    """The same training, in this process."""
+    return place.train("here")
+
+
+def test_a_training_is_followed_and_gives_what_one_process_gives(finished, undisturbed):
+    result, seen = finished
+    assert seen == result.metrics
+    assert measured(undisturbed) == measured(Job.read(result.folder / "job.json"))
+    assert (result.updates, result.reused) == (12, False)
+    assert result.held_out_loss == min(loss for _, loss in metrics.held_out_losses(undisturbed.metrics))
+    assert (result.checkpoint / "model.safetensors").is_file()
+
+
+def test_a_finished_training_is_reused_until_something_changes(place, finished, stand_in):
+    first, _ = finished
+    again = run(place, "finished", log_every=5, save_every=7)
+    assert (again.reused, again.digest, again.metrics) == (True, first.digest, first.metrics)
+    with pytest.raises(KeyboardInterrupt):
+        run(place, "finished", interrupt, learning_rate=0.02)
+    assert not (first.folder / "checkpoints").exists()
+    assert [line["step"] for line in metrics.read_lines(first.folder / "metrics.jsonl")] == [0, 1]
+    assert first.checkpoint.is_dir()
+
+
+def test_a_killed_process_is_explained_and_the_training_goes_on(place, undisturbed, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "command", lambda job: [sys.executable, victims.__file__, str(job.folder / "job.json")])
+        with pytest.raises(TrainingFailed, match=r"SIGKILL.*memory.*goes on at update 3"):
+            run(place, "killed")
+    seen = []
+    result = run(place, "killed", seen.append)
+    assert [line["step"] for line in seen if "loss" in line] == list(range(1, 13))
+    assert measured(Job.read(result.folder / "job.json")) == measured(undisturbed)
+
+
+def test_two_processes_give_the_loss_of_one(place, finished):
+    result = run(place, "two", processes=2, max_steps=5, batch_size=2)
+    one = place.train("one", max_steps=5, batch_size=2)
+    two = measured(Job.read(result.folder / "job.json"))
+    assert len(two) == len(measured(one))
+    for a, b in zip(measured(one), two, strict=True):
+        assert a == pytest.approx(b, rel=2e-4)
+
+
+def test_processes_that_do_not_find_each_other_do_not_train(place, tmp_path, monkeypatch):
+    """accelerate's configuration of two machines with CPUs: it starts one process on each and joins none."""
+    config = tmp_path / "accelerate.yaml"
+    config.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nuse_cpu: true\nmachine_rank: 0\n"
+        "num_machines: 2\nnum_processes: 2\nmain_process_ip: 127.0.0.1\nmain_process_port: 1\n"
+        "rdzv_backend: static\nsame_network: true\n"
+    )
+    monkeypatch.setenv(CONFIG, str(config))
+    with pytest.raises(TrainingRefused, match=r"processes is 2, but this process is one of 1: check num_processes"):
+        run(place, "apart", processes=2, max_steps=2, batch_size=2)
+
+
+# -------------------------------------------------------------------------------------------------------- every way out
+
+
+def interrupt(line):
+    if line["step"] == 1:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_the_caller_ends_every_process(place, stand_in):
+    with pytest.raises(KeyboardInterrupt):
+        run(place, "interrupted", interrupt)
+    assert wait_until(lambda: all(gone(pid) for pid in pids(place.folder / "interrupted")))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_death_of_the_caller_ends_every_process(place, number):
+    folder = place.folder / f"orphan{number}"
+    # A test run that was put into the background ignores SIGINT, Dagster makes SIGTERM alike, and children inherit it.
+    caller = f"""
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+from pathlib import Path
+from parler_assets.recipe import Training
+from parler_assets.tts import launch
+launch.command = lambda job: [sys.executable, "-c", {STAND_IN!r}, str(job.folder / "job.json")]
+settings = Training.model_validate({settings().model_dump(mode="json")!r})
+launch.run_training(Path({str(place.set)!r}), Path({str(place.base)!r}), Path({str(folder)!r}), settings)
+"""
+    process = subprocess.Popen([sys.executable, "-c", caller])
+    assert wait_until(lambda: (folder / "pids").is_file() and len((folder / "pids").read_text().split()) == 2, 60)
+    process.send_signal(number)
+    process.wait()
+    assert wait_until(lambda: all(gone(pid) for pid in pids(folder)))
+
+
+def test_metrics_that_cannot_be_reported_do_not_end_training(place, stand_in):
+    seen = []
+
+    def report(line):
+        seen.append(line)
+        if line["step"] == 0:
+            raise ConnectionError("the tracking server is gone")
+        interrupt(line)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(place, "untracked", report)
+    assert [line["step"] for line in seen] == [0, 1]
+
+
+def test_a_process_that_fails_leaves_the_end_of_its_log(place, monkeypatch):
+    code = "import sys; print('there was no GPU'); sys.exit(3)"
+    monkeypatch.setattr(launch, "command", lambda job: [sys.executable, "-c", code])
+    with pytest.raises(TrainingFailed, match=r"(?s)code 3.*no checkpoint.*there was no GPU"):
+        run(place, "failing")
+
+
+def test_a_refusal_inside_the_process_is_raised_as_one(place, monkeypatch):
+    code = (
+        "import sys; open(sys.argv[1] + '/failure.txt', 'w').write('TrainingRefused: too little memory'); sys.exit(2)"
+    )
+    monkeypatch.setattr(launch, "command", lambda job: [sys.executable, "-c", code, str(job.folder)])
+    with pytest.raises(TrainingRefused, match="too little memory"):
+        run(place, "refusing")
+
+
+def test_an_unfit_training_set_is_refused_before_any_process(tmp_path, monkeypatch):
+    other = Place(tmp_path)
+    file = next(other.set.glob("codes-train-*.npy"))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    monkeypatch.setattr(launch, "command", lambda job: pytest.fail("a process was started"))
+    with pytest.raises(TrainingRefused, match=r"corrupt_codes.*materialize"):
+        run(other, "refused")
+
+
+def test_a_chosen_gpu_is_the_only_one_seen(place, monkeypatch):
+    job = Job.create(place.set, place.base, place.folder / "gpu", settings(), "cuda:1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert launch._visible(job) == {"CUDA_VISIBLE_DEVICES": "1"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert launch._visible(job) == {"CUDA_VISIBLE_DEVICES": "6"}

@@ -1,0 +1,501 @@
+"""Speech on demand, asked for by OpenAI's own client: formats, voices, bad input, bursts, a client that leaves."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import sys
+import threading
+import time
+import types
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from parler_assets.recipe import Describing, Evaluation
+from parler_assets.speech.audio import decode
+from parler_assets.tts.serving.app import speech_app
+from parler_assets.tts.serving.synthesizer import CHUNK, Request, Sayer, SayError, chunks, load_sayer, opened, readable
+from parler_assets.tts.synthesis.prompts import RATES
+from parler_assets.tts.synthesis.voice import BrokenCheckpoint, Utterance
+from tests.support.tiny_checkpoint import write_tiny_checkpoint
+
+SETTINGS = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"], batch_size=8)
+
+
+class Tone:
+    """A voice of one tone, as long as its text."""
+
+    rate = 16000
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause, self.heard, self.sizes = pause, [], []
+
+    def speak(self, texts, descriptions, settings, seed):
+        time.sleep(self.pause)
+        self.sizes.append(len(texts))
+        self.heard += list(zip(texts, descriptions, strict=True))
+        if any("crash" in text for text in texts):
+            raise RuntimeError("the model failed")
+        time_axis = [np.arange(len(text) * 400) / self.rate for text in texts]
+        return [Utterance(np.sin(2500 * t).astype(np.float32) * 0.3, self.rate, 0.1, True) for t in time_axis]
+
+
+@pytest.fixture(autouse=True)
+def describing(monkeypatch):
+    module = types.ModuleType("parler_assets.speech.descriptions")
+    module.describe_attributes = lambda asked, settings=None: "{name}, {style}, {speaking_rate}".format(**asked)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.fixture
+def tone():
+    return Tone(pause=0.02)
+
+
+@contextmanager
+def running(sayer: Sayer):
+    """The address of a server that runs on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(speech_app(sayer), host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture
+def address(tone):
+    with running(Sayer(tone, SETTINGS, Describing())) as url:
+        yield url
+
+
+@pytest.fixture
+def client(address):
+    return openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
+def test_files_of_each_format_hold_the_speech(client, kind):
+    answer = client.audio.speech.create(model="parler", voice="Jerry", input="Hello there.", response_format=kind)
+    clip = decode(answer.read())
+    assert clip.rate == 16000
+    assert clip.seconds == pytest.approx(12 * 400 / 16000, abs=0.15)
+
+
+def test_pcm_is_streamed_while_it_is_made(client):
+    text = " ".join(["This sentence is long enough to be spoken on its own, more or less."] * 9)
+    with client.audio.speech.with_streaming_response.create(
+        model="parler", voice="Talia", input=text, response_format="pcm"
+    ) as answer:
+        pieces = list(answer.iter_bytes(4096))
+    samples = np.frombuffer(b"".join(pieces), "<i2")
+    assert len(samples) > 400 * len(text) * 0.95
+    assert answer.headers.get("transfer-encoding") == "chunked"
+
+
+@pytest.mark.parametrize(("kind", "header"), [("wav", 44), ("mp3", 288), ("flac", 86)])
+def test_a_streamed_file_is_the_file_but_for_the_lengths_in_its_header(client, kind, header):
+    asked = {"model": "m", "voice": "Talia", "input": "A few words. " * 30, "response_format": kind}
+    whole = client.audio.speech.create(**asked).read()
+    with client.audio.speech.with_streaming_response.create(**asked, extra_body={"stream": True}) as answer:
+        assert answer.headers.get("transfer-encoding") == "chunked"
+        streamed = b"".join(answer.iter_bytes())
+    assert len(streamed) == pytest.approx(len(whole), rel=0.02)
+    if kind == "flac":
+        assert streamed[header:] == whole[header:]
+    if kind == "wav":
+        both = [np.frombuffer(data[header:], "<i2").astype(int) for data in (whole, streamed)]
+        assert abs(both[0] - both[1]).max() <= 1
+
+
+def test_events_carry_the_audio_in_pieces(address):
+    body = {"model": "m", "voice": "Jerry", "input": "Hello there.", "response_format": "pcm", "stream_format": "sse"}
+    answer = httpx.post(f"{address}/v1/audio/speech", json=body)
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+    assert events[-1] == {"type": "speech.audio.done"}
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert len(sound) == 2 * 12 * 400
+
+
+@pytest.mark.parametrize(("speed", "rate"), [(1.0, RATES[3]), (0.25, RATES[0]), (1.25, RATES[5]), (4.0, RATES[6])])
+def test_speed_chooses_the_rate(client, tone, speed, rate):
+    client.audio.speech.create(model="m", voice="Talia", input="Hello.", speed=speed)
+    assert tone.heard[-1][1] == f"Talia, default, {rate}"
+
+
+def test_instructions_replace_the_description(client, tone):
+    client.audio.speech.create(model="m", voice="jerry", input="One.", instructions="He mumbles.")
+    client.audio.speech.create(model="m", voice="jerry", input="Two.", extra_body={"style": "happy"})
+    assert tone.heard == [("One.", "He mumbles."), ("Two.", "Jerry, happy, moderate speed")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"voice": "Bob"}, "Jerry, Talia"),
+        ({"input": ""}, "nothing to say"),
+        ({"input": "🙂 🙃"}, "nothing to say"),
+        ({"input": "добрый день"}, "another script"),
+        ({"input": "word " * 5000}, "split"),
+        ({"extra_body": {"style": "furious"}}, "default, happy"),
+        ({"extra_body": {"rate": "breakneck"}}, "quite fast"),
+        ({"input": "<p></p>"}, "nothing to say"),
+        ({"input": "日本語のテキスト"}, "another script"),
+        ({"input": "مرحبا بالعالم"}, "another script"),
+        ({"response_format": "aac"}, "response_format"),
+        ({"input": "a" * 3000}, "a word of 3000 characters"),
+        ({"instructions": "very " * 6000}, "a description of 30000 characters"),
+        ({"instructions": "🙂"}, "no word"),
+    ],
+)
+def test_bad_requests_are_400_and_say_what_to_change(client, change, message):
+    asked = {"model": "m", "voice": "Jerry", "input": "Hello."} | change
+    with pytest.raises(openai.BadRequestError, match=message):
+        client.audio.speech.create(**asked)
+
+
+def test_what_is_no_request_is_answered_in_openais_form(address):
+    broken = httpx.post(f"{address}/v1/audio/speech", content=b"{no json", headers={"content-type": "application/json"})
+    assert broken.status_code == 400
+    assert "the body is not JSON" in broken.json()["error"]["message"]
+    for answer, status in ((httpx.get(f"{address}/v1/audio/speech"), 405), (httpx.get(f"{address}/nowhere"), 404)):
+        assert answer.status_code == status
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_emoji_and_markup_within_a_text_are_left_out(client, tone):
+    client.audio.speech.create(model="m", voice="Jerry", input="<b>Hello</b> 🙂 &amp; goodbye.")
+    assert tone.heard[-1][0] == "Hello & goodbye."
+
+
+def test_a_burst_shares_batches_and_every_answer_is_its_own(client, tone):
+    texts = ["a" * length for length in range(3, 23)]
+
+    def seconds(text: str) -> float:
+        answer = client.audio.speech.create(model="m", voice="Jerry", input=text, response_format="wav")
+        return decode(answer.read()).seconds
+
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(seconds, texts))
+    assert found == pytest.approx([len(text) * 400 / 16000 for text in texts])
+    assert sum(tone.sizes) == 20
+    assert max(tone.sizes) > 1
+    assert max(tone.sizes) <= SETTINGS.batch_size
+
+
+def test_a_failed_batch_does_not_end_the_server(client):
+    with pytest.raises(openai.InternalServerError):
+        client.audio.speech.create(model="m", voice="Jerry", input="crash")
+    assert client.audio.speech.create(model="m", voice="Jerry", input="Hello.").read()
+
+
+def test_a_client_that_leaves_costs_at_most_what_is_being_spoken(address, tone):
+    tone.pause = 0.3
+    text = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(30)])
+    body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "pcm"}
+    with httpx.stream("POST", f"{address}/v1/audio/speech", json=body) as answer:
+        assert answer.status_code == 200
+        next(answer.iter_raw())
+    assert wait_for(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
+    assert sum(tone.sizes) < 30
+
+
+def test_a_client_that_leaves_before_its_file_is_made_frees_the_queue(address, tone):
+    tone.pause = 0.4
+    text = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(30)])
+    body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "wav"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{address}/v1/audio/speech", json=body, timeout=0.3)
+    assert wait_for(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
+    assert sum(tone.sizes) < 30
+    assert httpx.get(f"{address}/health").json()["chunks"]["abandoned"] > 0
+
+
+def test_a_full_queue_refuses_whole_requests(address, client, tone):
+    tone.pause = 0.5
+    text = " ".join([f"Sentence number {n}, {'x' * 120}." for n in range(25)])
+
+    def ask(_):
+        try:
+            return len(client.audio.speech.create(model="m", voice="Jerry", input=text, response_format="pcm").read())
+        except openai.RateLimitError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, range(6)))
+    refused = [answer for answer in answers if isinstance(answer, str)]
+    assert refused
+    assert len(refused) < 6
+    assert all("try again later" in answer for answer in refused)
+    assert len({answer for answer in answers if not isinstance(answer, str)}) == 1
+
+
+def test_sound_comes_before_the_speech_is_finished(address, tone):
+    go_on = threading.Event()
+
+    def stream(texts, *_):
+        yield [np.full(1000, 0.1, np.float32) for _ in texts]
+        go_on.wait(20)
+        yield [np.full(500, 0.2, np.float32) for _ in texts]
+        return [Utterance(np.full(1500, 0.1, np.float32), 16000, 0.1, True) for _ in texts]
+
+    tone.stream = stream
+    body = {"model": "m", "voice": "Jerry", "input": "Hello there.", "response_format": "pcm"}
+    with httpx.stream("POST", f"{address}/v1/audio/speech", json=body) as answer:
+        pieces = answer.iter_raw()
+        first = next(pieces)
+        assert len(first) == 2000
+        go_on.set()
+        assert len(b"".join(pieces)) == 1000
+    assert tone.sizes == [], "nothing was spoken as a whole"
+
+
+def test_what_is_wrong_with_the_speech_is_said_in_a_header(client, tone, monkeypatch):
+    cut = [Utterance(np.zeros(1600, np.float32), 16000, 0.1, False)]
+    monkeypatch.setattr(tone, "speak", lambda *_: cut)
+    answer = client.audio.speech.with_raw_response.create(model="m", voice="Jerry", input="Hello.")
+    assert "silent" in answer.headers["x-parler-remarks"]
+
+
+LONG = " ".join(f"{letter * 90}." for letter in "abcdef")
+BRIEF = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_parts_of_a_long_text_go_on_from_its_first_as_say_lets_them(stream):
+    told, served = Carrying(), Carrying()
+    said = Sayer(told, BRIEF, Describing()).speak(Request(LONG, "Talia"))
+    body = {"input": LONG, "voice": "Talia", "response_format": "pcm", "stream": stream}
+    with running(Sayer(served, BRIEF, Describing())) as url:
+        answer = httpx.post(f"{url}/v1/audio/speech", json=body)
+    assert len(answer.content) == 2 * len(said.samples)
+    assert (served.sizes, served.after, served.seeds) == (told.sizes, told.after, told.seeds)
+    assert served.heard == told.heard
+
+
+def test_long_texts_of_two_clients_do_not_go_on_from_each_other():
+    tone = Carrying()
+    texts = [" ".join(f"{letter * 90}." for letter in letters) for letters in ("abc", "xyz")]
+
+    def ask(text):
+        return httpx.post(f"{url}/v1/audio/speech", json={"input": text, "voice": "Jerry", "response_format": "pcm"})
+
+    with running(Sayer(tone, BRIEF, Describing())) as url, ThreadPoolExecutor(2) as pool:
+        sizes = [len(answer.content) for answer in pool.map(ask, texts)]
+    assert sizes[0] == sizes[1]
+    pairs = {after[0] + text[0] for text, after in tone.behind if after}
+    assert pairs == {"ab", "ac", "xy", "xz"}
+
+
+def broken(folder, change):
+    """A tiny checkpoint whose weights were changed."""
+    write_tiny_checkpoint(folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def silenced(weights):
+    for name in weights:
+        if name.startswith("audio_encoder.decoder.conv2"):
+            weights[name].zero_()
+
+
+def never_ending(weights):
+    """The head's rows for the end id (32) far from every state that speaks."""
+    for name in weights:
+        if "lm_head" in name:
+            rows = weights[name].view(4, -1, weights[name].shape[-1])
+            rows[:, 32:] = 0
+            rows[:, :32] *= 50
+
+
+def huge(weights):
+    """Finite weights that overflow on the way."""
+    for name in weights:
+        if "lm_head" in name:
+            weights[name].fill_(3e38)
+
+
+SHORT = SETTINGS.model_copy(update={"max_seconds": 0.5})
+
+
+@pytest.mark.parametrize(("change", "remark"), [(silenced, "is silent"), (never_ending, "did not end by itself")])
+def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, remark, tmp_path):
+    sayer = load_sayer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
+    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
+    with running(sayer) as url:
+        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
+        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
+        counts = httpx.get(f"{url}/health").json()["chunks"]
+    assert whole.status_code == 200
+    assert remark in whole.headers["x-parler-remarks"]
+    assert decode(whole.content).seconds <= 0.6
+    last = json.loads(events.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert last["type"] == "speech.audio.done"
+    assert remark in " ".join(last["remarks"])
+    assert counts["silent" if change is silenced else "cut"] == 2
+
+
+def test_a_checkpoint_that_computes_no_numbers_is_answered_with_500(tmp_path):
+    sayer = load_sayer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
+    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
+    with running(sayer) as url:
+        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
+        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
+        health = httpx.get(f"{url}/health").json()
+    assert whole.status_code == 500
+    assert "no numbers (NaN or infinite)" in whole.json()["error"]["message"]
+    last = json.loads(events.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert last["type"] == "error"
+    assert "no numbers" in last["error"]["message"]
+    assert health["chunks"]["failed"] == 2
+
+
+def test_weights_that_are_no_numbers_are_refused_on_loading(tmp_path):
+    def diverged(weights):
+        name = next(name for name in weights if "fc1" in name)
+        weights[name][0, 0] = float("nan")
+
+    with pytest.raises(BrokenCheckpoint, match=r"fc1.*its training diverged"):
+        load_sayer(broken(tmp_path / "checkpoint", diverged), SHORT, Describing())
+
+
+def wait_for(condition, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_voices_models_and_health(address, client):
+    assert httpx.get(f"{address}/v1/audio/voices").json()["voices"] == ["Jerry", "Talia"]
+    assert [model.id for model in client.models.list()] == ["parler"]
+    assert httpx.get(f"{address}/health").json()["status"] == "ok"
+
+
+# ------------------------------------------------------------------------------------------------------------------ say
+
+
+@given(st.lists(st.text("abc ,.!", min_size=1, max_size=400), max_size=6).map(" ".join))
+def test_chunks_lose_no_letter_and_keep_their_limit(text):
+    pieces = chunks(text)
+    assert all(len(piece) <= CHUNK for piece in pieces)
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<speak>Hello <b>there</b></speak>", "Hello there"),
+        ("It's 5 o'clock 🙂!", "It's 5 o'clock !"),
+        ("<p>you &amp; me &lt;3</p>", "you & me 3"),
+        ("naïve café\n\tad hoc", "naïve café ad hoc"),
+    ],
+)
+def test_markup_and_emoji_are_not_read_out(text, plain):
+    assert readable(text) == plain
+
+
+def test_say_joins_the_chunks_with_pauses():
+    tone = Tone()
+    text = f"{'a' * 100}. {'b' * 100}."
+    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000), "a sentence is not cut to be gone on from"
+    assert spoken.remarks == ()
+    assert tone.sizes == [1, 1]
+
+
+class Carrying(Tone):
+    """A tone with codes, that notes what each batch goes on from."""
+
+    def __init__(self, stops: bool = True) -> None:
+        super().__init__()
+        self.stops, self.after, self.behind, self.seeds = stops, [], [], []
+
+    def speak(self, texts, descriptions, settings, seed, after=None):
+        self.after.append(after and after.text)
+        self.behind += [(text, self.after[-1]) for text in texts]
+        self.seeds += seed
+        said = super().speak(texts, descriptions, settings, seed)
+        return [replace(one, stopped=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_parts_of_a_long_text_go_on_from_its_first(stops):
+    tone = Carrying(stops)
+    text = " ".join(f"{letter * 90}." for letter in "abcdef")
+    settings = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
+    Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    first = f"{'a' * 90}."
+    assert tone.sizes == [1, 3, 2]
+    assert tone.after == [None, *[first if stops else None] * 2], "not from speech that was cut"
+    assert [said for said, _ in tone.heard][1:3] == [f"{'b' * 90}.", f"{'c' * 90}."]
+
+
+def test_a_part_that_does_not_come_out_is_spoken_by_itself(monkeypatch):
+    """The model ends at once behind what was said before: as one does that never heard two sentences in a clip."""
+    tone = Carrying()
+    speak = tone.speak
+
+    def brief(texts, descriptions, settings, seed, after=None):
+        said = speak(texts, descriptions, settings, seed, after)
+        return [replace(one, samples=one.samples[:1600]) if after else one for one in said]
+
+    monkeypatch.setattr(tone, "speak", brief)
+    text = " ".join(f"{letter * 90}." for letter in "abc")
+    settings = SETTINGS.model_copy(update={"max_seconds": 20})
+    spoken = Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 3 * 91 * 400 + 2 * int(0.18 * 16000)
+    assert tone.after == [None, f"{'a' * 90}.", None]
+
+
+@given(st.lists(st.text("abc ,.!", min_size=1, max_size=90), min_size=2, max_size=6).map(" ".join))
+def test_parts_and_the_first_fit_together_and_lose_no_letter(text):
+    first, *others = opened(plain := " ".join(text.split()) or "a", 100) or [""]
+    assert not first or "".join("".join([first, *others]).split()) == "".join(plain.split())
+    assert all(len(first) + 1 + len(part) <= 100 for part in others)
+
+
+def test_chunks_fit_the_seconds_the_recipe_allows():
+    sayer = Sayer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
+    assert sayer.longest("moderate speed") == 104
+    assert sayer.longest("very slowly") < sayer.longest("very fast") < CHUNK
+    pieces, _ = sayer.check(Request("word " * 100, "Jerry"))
+    assert max(map(len, pieces)) <= 104
+
+
+def test_say_says_what_was_cut_and_what_is_silent(monkeypatch):
+    tone = Tone()
+    loud = np.sin(np.arange(16000)).astype(np.float32)
+    said = [Utterance(loud, 16000, 0.1, False), Utterance(loud * 0, 16000, 0.1, True)]
+    monkeypatch.setattr(tone, "speak", lambda *_: [said.pop(0)])
+    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
+    assert spoken.remarks[0] == "part 1 of 2 did not end by itself and was cut at 1.0 s"
+    assert "part 2 of 2 is silent" in spoken.remarks[1]
+
+
+def test_say_refuses_before_it_generates():
+    tone = Tone()
+    with pytest.raises(SayError, match="unknown voice"):
+        Sayer(tone, SETTINGS, Describing()).say(Request("Hello.", "Bob"))
+    assert tone.sizes == []
