@@ -20,8 +20,8 @@ dev: $(VENV)/.ready   ## the Dagster UI on http://127.0.0.1:3000
 mlflow: $(VENV)/.ready ## the MLflow UI on http://127.0.0.1:5000
 	$(BIN)/parler-assets mlflow --recipe $(RECIPE)
 
-lint: $(VENV)/.ready
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: $(VENV)/.ready  ## linter, formatter, types, order of imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 # uv does not read pip's settings: hand pip's find-links on, so that a local CPU build of torch is used where there is one.
 # Compiling bytecode once spares every later process (each Dagster step is one) about 15 s.
