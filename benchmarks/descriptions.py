@@ -129,7 +129,7 @@ def stage(folder: Path, rows: int) -> dict:
         given = Prompt("expresso").filled("named", attributes).rsplit("Keywords: ", 1)[1]
         asked[given.split("\n")[0]] = attributes
     engine = InstantEngine(asked)
-    writing.open_engine = lambda settings, cache: engine
+    writing.open_engine = lambda settings, cache, device: engine
     writing.model_identity = lambda settings, cache: "stand-in"
     from parler_assets.speech.descriptions import stage as module
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from parler_assets.cli.speak import _built, _finetuned
+from parler_assets.cli.options import finetuned, finished_stages, held, open_project
 from parler_assets.tts.report.report import write_report
 from parler_assets.tts.scoring.stage import score_samples
 from parler_assets.tts.synthesis.samples import labels_of, synthesize_samples
@@ -30,10 +30,12 @@ def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 
 def measure(recipe: str | None, texts: int, device: str) -> dict:
-    with _built(recipe, device) as (chosen, workspace, built, where), tempfile.TemporaryDirectory() as scratch:
+    project = open_project(recipe)
+    built, chosen, workspace = finished_stages(project), project.recipe, project.workspace
+    with held(device) as where, tempfile.TemporaryDirectory() as scratch:
         folder, bins = Path(scratch), list(built.bins.values())
         settings = chosen.evaluation.model_copy(update={"texts_per_cell": texts, "rates": ["moderate speed"]})
-        checkpoints = (_finetuned(workspace), built.base, built.training_set, built.raw)
+        checkpoints = (finetuned(workspace), built.base, built.training_set, built.raw)
         samples, made = timed(
             lambda: synthesize_samples(
                 *checkpoints, folder / "samples", settings, chosen.describing, where, labels=labels_of(bins)

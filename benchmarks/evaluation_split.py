@@ -26,7 +26,7 @@ from generation import MINI
 from sides import table
 
 from parler_assets import storage
-from parler_assets.cli.speak import _built, _finetuned
+from parler_assets.cli.options import finetuned, finished_stages, open_project
 from parler_assets.speech.audio import encode
 from parler_assets.storage import Part
 from parler_assets.tts.report.cells import MOST_PROMPTS
@@ -138,7 +138,7 @@ def measure(chosen, workspace, built, given: argparse.Namespace, scratch: Path) 
         inputs = (samples, built.training_set, bins, built.base, folder, chosen.annotation, settings)
         return score_samples(*inputs, probes_folder=probes)
 
-    sides["the recipe's checkpoint"] = (_finetuned(workspace), given.clips, chosen.evaluation)
+    sides["the recipe's checkpoint"] = (finetuned(workspace), given.clips, chosen.evaluation)
     if given.mini:
         short = chosen.evaluation.model_copy(update={"max_seconds": given.seconds})
         sides["Mini v0.1's size, random weights"] = (mini(scratch / "mini"), given.mini, short)
@@ -185,5 +185,7 @@ if __name__ == "__main__":
     parser.add_argument("--mini", type=int, default=4, help="clips of the random checkpoint of Mini's size; 0: none")
     parser.add_argument("--seconds", type=float, default=3.0, help="of speech at most, with random weights")
     given = parser.parse_args()
-    with _built(given.recipe, "cpu") as (chosen, workspace, built, _), tempfile.TemporaryDirectory() as scratch:
-        show(measure(chosen, workspace, built, given, Path(scratch)), chosen.evaluation)
+    project = open_project(given.recipe)
+    stages, chosen = finished_stages(project), project.recipe
+    with tempfile.TemporaryDirectory() as scratch:
+        show(measure(chosen, project.workspace, stages, given, Path(scratch)), chosen.evaluation)

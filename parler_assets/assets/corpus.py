@@ -6,11 +6,13 @@ hub_dataset -> raw_dataset -> continuous_tags -> text_bins -> llm_descriptions
 
 import dagster as dg
 
-from parler_assets.checks.check import corpus_checks
-from parler_assets.pages.stage import bin_pictures, histograms, hours, rows_table, shares, stage_metadata
-from parler_assets.recipe import Corpus, HubSource, Recipe, digest
+from parler_assets.checks.corpus import corpus_checks
+from parler_assets.pages.charts import bin_pictures, histograms
+from parler_assets.pages.columns import rows_table, shares
+from parler_assets.pages.stage import hours, stage_metadata
+from parler_assets.recipe import Annotation, Corpus, Describing, HubSource, Recipe, digest
 from parler_assets.resources.accelerator import Accelerator
-from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
 from parler_assets.resources.workspace import Workspace
 
@@ -99,9 +101,8 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         deps=[[name, "raw_dataset"]],
         kinds={"python", "parquet"},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.annotation)}",
+        **on_gpu(uses_networks(recipe.annotation)),
     )
     def continuous_tags(
         workspace: Workspace, tagger: SettingsResource, accelerator: Accelerator
@@ -115,8 +116,9 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
 
         folder = workspace.lane(name, "continuous_tags")
         raw = workspace.lane(name, "raw_dataset")
-        with accelerator.spread(workspace) as device:
-            result = tag_corpus(raw, folder, tagger.settings(), device=device, rebuild=workspace.rebuild)
+        settings = tagger.settings()
+        with accelerator.spread(uses_networks(settings)) as device:
+            result = tag_corpus(raw, folder, settings, device=device, rebuild=workspace.rebuild)
         metadata = stage_metadata(result, ["id", "speaker", "style", *MEASURED]) | {
             "hours": hours(folder),
             "distributions": histograms(folder, MEASURED),
@@ -124,6 +126,12 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return continuous_tags
+
+
+def uses_networks(annotation: Annotation) -> bool:
+    """Whether an annotator is a network; the others compute on the CPU whatever there is."""
+    chosen = (annotation.pitch, annotation.room, annotation.quality)
+    return any(name.startswith(("penn", "brouhaha", "squim")) for name in chosen)
 
 
 def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
@@ -171,25 +179,36 @@ def written_descriptions(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         deps=[[name, "text_bins"]],
         kinds={"python" if engine == "template" else engine},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.describing)}",
+        **on_gpu(cards_of(recipe.describing) > 0),
         retry_policy=dg.RetryPolicy(max_retries=1, delay=30) if engine == "server" else None,
     )
-    def llm_descriptions(workspace: Workspace, writer: SettingsResource) -> dg.MaterializeResult:
+    def llm_descriptions(
+        workspace: Workspace, writer: SettingsResource, accelerator: Accelerator
+    ) -> dg.MaterializeResult:
         """One English sentence per clip, written from its text bins: it states the speaker, the style and the bins."""
         from parler_assets.speech.descriptions import describe_corpus
 
-        result = describe_corpus(
-            workspace.lane(name, "text_bins"),
-            workspace.lane(name, "llm_descriptions"),
-            writer.settings(),
-            workspace.cache,
-            rebuild=workspace.rebuild,
-        )
+        settings = writer.settings()
+        with accelerator.acquire(cards_of(settings)) as device:
+            result = describe_corpus(
+                workspace.lane(name, "text_bins"),
+                workspace.lane(name, "llm_descriptions"),
+                settings,
+                workspace.cache,
+                rebuild=workspace.rebuild,
+                device=device,
+            )
         return _described(result)
 
     return llm_descriptions
+
+
+def cards_of(describing: Describing) -> int:
+    """How many GPUs a language model on this machine takes; none for a server or the template."""
+    if describing.engine not in ("transformers", "vllm"):
+        return 0
+    return describing.tensor_parallel if describing.engine == "vllm" else 1
 
 
 def published_descriptions(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinition:
@@ -243,9 +262,8 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         deps=[[name, "raw_dataset"], "base_checkpoint"],
         kinds={"pytorch", "parquet"},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"1.{digest(recipe.coding)}",
+        **on_gpu(),
     )
     def dac_codes(workspace: Workspace, coder: SettingsResource, accelerator: Accelerator) -> dg.MaterializeResult:
         """Every clip as codes of the base checkpoint's own DAC: K codebooks by T frames of small integers.
@@ -256,7 +274,7 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
 
         folder = workspace.lane(name, "dac_codes")
         raw, base = workspace.lane(name, "raw_dataset"), workspace.base_path()
-        with accelerator.spread(workspace) as device:
+        with accelerator.spread() as device:
             result = encode_corpus(raw, base, folder, coder.settings(), device=device, rebuild=workspace.rebuild)
         metadata = stage_metadata(result) | {
             "hours": hours(folder),

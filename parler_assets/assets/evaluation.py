@@ -1,18 +1,27 @@
 """What the fine-tuned checkpoint says, how it sounds, and what it scores."""
 
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from parler_assets.checks.check import evaluation_checks
-from parler_assets.pages.stage import intervals, notebook_link, shares, stage_metadata
+from parler_assets.checks.evaluation import evaluation_checks
+from parler_assets.pages.columns import shares
+from parler_assets.pages.scorecard import scorecard_metadata
+from parler_assets.pages.stage import stage_metadata
 from parler_assets.recipe import Recipe, digest
 from parler_assets.resources.accelerator import Accelerator
-from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
 from parler_assets.resources.tracking import Tracking
 from parler_assets.resources.workspace import Workspace
+from parler_assets.tracking.results import remember, remembered
+from parler_assets.tracking.run import Run
+from parler_assets.tracking.store import TrackingError
+
+if TYPE_CHECKING:
+    from parler_assets.tts.scoring.stage import Scores
 
 OWNERS = ["team:speech"]
 
@@ -33,9 +42,8 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
         deps=["finetuned_checkpoint"],
         kinds={"pytorch", "parquet"},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"2.{digest(recipe.evaluation.speaking)}",
+        **on_gpu(),
     )
     def evaluation_samples(
         workspace: Workspace, evaluator: SettingsResource, writer: SettingsResource, accelerator: Accelerator
@@ -46,7 +54,7 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
         """
         from parler_assets.tts.synthesis.samples import labels_of, synthesize_samples
 
-        with accelerator.taken(workspace) as device:
+        with accelerator.acquire() as device:
             result = synthesize_samples(
                 workspace.finetuned_path(),
                 workspace.base_path(),
@@ -71,10 +79,9 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         deps=["evaluation_samples"],
         kinds={"python", "mlflow"},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"2.{digest(recipe.evaluation, recipe.annotation, recipe.binning)}",
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
+        **on_gpu(),
     )
     def scorecard(
         context: dg.AssetExecutionContext,
@@ -91,38 +98,43 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.report.report import write_report
         from parler_assets.tts.scoring.stage import score_samples
 
-        folder, trained = workspace.scorecard, workspace.recall(workspace.finetuned_checkpoint)
-        bins = [workspace.lane(name, "text_bins") for name in written_lanes(recipe)]
-        with accelerator.taken(workspace) as device:
+        trained = workspace.recall(workspace.finetuned_checkpoint)
+        with accelerator.acquire() as device:
             scores = score_samples(
                 workspace.evaluation_samples,
                 workspace.training_set,
-                bins,
+                [workspace.lane(name, "text_bins") for name in written_lanes(recipe)],
                 workspace.base_path(),
-                folder,
+                workspace.scorecard,
                 tagger.settings(),
                 evaluator.settings(),
                 device=device,
                 rebuild=workspace.rebuild,
                 held_out_loss=float(trained["held_out_loss"]) if trained.get("held_out_loss") else None,
             )
-        report = write_report(workspace.evaluation_samples, folder)
-        recorded = workspace.remembered(folder).get("mlflow_run")
-        if not (scores.reused and recorded):
-            with tracking.run(context, workspace, parent=trained.get("mlflow_run")).recording() as run:
-                run.metrics(scores.numbers)
-                run.artifact(report.html, "report")
-            recorded = run.id
-            workspace.remember(folder, mlflow_run=recorded)
-        metadata: dict[str, Any] = {
-            "listen": notebook_link(report.notebook),
-            "scores": dg.MetadataValue.md(scores.markdown),
-            "picture": intervals(scores.card["scores"]),
-            "mlflow": tracking.link(recorded, workspace),
-            "reused": scores.reused,
-            "seconds": round(scores.seconds, 2),
-            **{name: value for name, value in scores.numbers.items() if not name.endswith(("_low", "_high"))},
-        }
+        report = write_report(workspace.evaluation_samples, workspace.scorecard)
+        run = tracking.run(context, workspace, parent=trained.get("mlflow_run"))
+        recorded = record_or_warn(context, run, scores, report.html)
+        metadata = scorecard_metadata(scores, report) | {"mlflow": tracking.link(recorded, workspace)}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(scores.digest))
 
     return scorecard
+
+
+def record_or_warn(context: dg.AssetExecutionContext, run: Run, scores: "Scores", report: Path) -> str | None:
+    """The MLflow run with the scores and the report: the one that has them already, unless it was lost; else `run`.
+
+    None where MLflow is gone, which is no reason to fail: the next materialization records them.
+    """
+    former = remembered(scores.folder).get("mlflow_run") if scores.reused else None
+    try:
+        if former and run.store.has(former):
+            return former
+        with run.recording():
+            run.metrics(scores.numbers)
+            run.artifact(report, "report")
+    except TrackingError as error:
+        context.log.warning(str(error))
+        return former
+    remember(scores.folder, mlflow_run=run.id)
+    return run.id

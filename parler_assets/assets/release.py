@@ -7,6 +7,7 @@ import dagster as dg
 from parler_assets.recipe import HubSource, Recipe, digest
 from parler_assets.resources.tracking import Tracking
 from parler_assets.resources.workspace import Workspace
+from parler_assets.tracking.store import Store, TrackingError, explained
 
 OWNERS = ["team:speech"]
 
@@ -50,16 +51,27 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
             "card": dg.MetadataValue.md(published.card.split("---", 2)[2]),
         }
         if wanted.registered_as:
-            trained = workspace.recall(workspace.finetuned_checkpoint)
-            metadata["registered_version"] = tracking.store(workspace).register(
-                wanted.registered_as,
-                workspace.finetuned_path(),
-                trained["mlflow_run"],
-                {"data_version": trained["digest"], "hub_commit": published.commit, "dagster.run_id": context.run_id},
-            )
+            store, tags = tracking.store(workspace), {"hub_commit": published.commit, "dagster.run_id": context.run_id}
+            metadata["registered_version"] = registered(context, store, wanted.registered_as, workspace, tags)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(published.commit))
 
     return release
+
+
+def registered(
+    context: dg.AssetExecutionContext, store: Store, name: str, workspace: Workspace, tags: dict[str, str]
+) -> str:
+    """The version in MLflow's registry, or why there is none: what was published stays published."""
+    trained = workspace.recall(workspace.finetuned_checkpoint)
+    try:
+        with explained(store.uri):
+            run = trained.get("mlflow_run")
+            known = run if store.has(run) else None
+            tags = {"data_version": trained["digest"], **tags}
+            return store.register(name, workspace.finetuned_path(), known, tags)
+    except TrackingError as error:
+        context.log.warning(str(error))
+        return str(error)
 
 
 def lineage(recipe: Recipe, workspace: Workspace, bins: dict):

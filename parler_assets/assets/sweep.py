@@ -1,20 +1,26 @@
 """A sweep over the recipe's `training.variants`: one asset, one row of its table for every variant."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from parler_assets.assets.evaluation import written_lanes
-from parler_assets.assets.training import live
-from parler_assets.checks.check import sweep_checks
+from parler_assets.assets.training import cards_for, live
+from parler_assets.checks.training import sweep_checks
 from parler_assets.pages.training import sweep_metadata
-from parler_assets.recipe import SET_SETTINGS, Recipe, digest
+from parler_assets.recipe import SET_SETTINGS, Recipe, Training, digest
 from parler_assets.resources.accelerator import Accelerator
-from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
 from parler_assets.resources.tracking import Tracking
 from parler_assets.resources.workspace import Workspace
+from parler_assets.tracking.store import TrackingError
 from parler_assets.tracking.sweep import SweepRecord
+
+if TYPE_CHECKING:
+    from parler_assets.tts.experiments.sweep import Sweep
 
 OWNERS = ["team:speech"]
 
@@ -32,9 +38,8 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
         deps=["training_set", "base_checkpoint"],
         kinds={"pytorch", "mlflow"},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"1.{digest(training, recipe.evaluation, recipe.annotation)}",
+        **on_gpu(),
     )
     def sweep(
         context: dg.AssetExecutionContext,
@@ -51,30 +56,53 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
         Finished variants are reused and a killed sweep goes on at the variant it was in. The best one is MLflow's
         `candidate`; one that cannot be trained is a row of the table.
         """
+        from parler_assets.speech.devices import first
         from parler_assets.tts.experiments.evaluate import variant_scores
         from parler_assets.tts.experiments.sweep import run_sweep
 
-        settings, folder, built = trainer.settings(), workspace.sweep, built_stages(recipe, workspace)
+        settings, built = trainer.settings(), built_stages(recipe, workspace)
         sections = {"evaluation": evaluator, "describing": writer, "annotation": tagger}
         chosen = recipe.model_copy(update={name: section.settings() for name, section in sections.items()})
-        with SweepRecord(context, workspace, tracking, settings) as record:
-            with accelerator.taken(workspace, several=settings.processes > 1) as device:
+        with sweep_record(context, workspace, tracking, settings) as record:
+            with accelerator.acquire(cards_for(settings)) as device:
                 result = run_sweep(
                     built.training_set,
                     built.base,
-                    folder,
+                    workspace.sweep,
                     settings,
                     device=device,
                     on_metrics=lines(context, list(settings.variants), record),
-                    score=lambda name, trained: variant_scores(name, trained, built, folder, chosen, device),
+                    score=lambda name, trained: variant_scores(
+                        name, trained, built, workspace.sweep, chosen, first(device)
+                    ),
                     on_variant=record.finished,
                     rebuild=workspace.rebuild,
                 )
-            recorded = record.compared(result, registered_as(recipe))
+            recorded = recorded_candidate(record, result, registered_as(recipe), tracking, workspace)
         metadata = sweep_metadata(result, settings.candidate_by) | recorded
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return sweep
+
+
+def sweep_record(
+    context: dg.AssetExecutionContext, workspace: Workspace, tracking: Tracking, settings: Training
+) -> SweepRecord:
+    """What this materialization tells MLflow."""
+    runs = partial(tracking.run, context, workspace)
+    return SweepRecord(runs, workspace.sweep, settings, workspace.training_inputs(), context.log.warning)
+
+
+def recorded_candidate(
+    record: SweepRecord, result: "Sweep", name: str, tracking: Tracking, workspace: Workspace
+) -> dict[str, Any]:
+    """Metadata: the sweep's run and the candidate's version in the registry, or why they are missing."""
+    try:
+        run, version = record.compared(result, name)
+    except TrackingError as error:
+        record.warn(str(error))
+        return {"mlflow": str(error)}
+    return {"mlflow": tracking.link(run, workspace), "registered": f"{name}, version {version}, alias candidate"}
 
 
 def lines(context: dg.AssetExecutionContext, names: list[str], record: SweepRecord) -> Callable[[str, dict], None]:

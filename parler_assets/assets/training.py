@@ -1,23 +1,28 @@
 """Where the lanes join: the base checkpoint, the training set and the fine-tuned checkpoint."""
 
+import os
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from parler_assets.checks.check import training_checks
+from parler_assets.checks.training import training_checks
 from parler_assets.pages.stage import stage_metadata
 from parler_assets.pages.training import training_metadata
-from parler_assets.recipe import SET_SETTINGS, Corpus, PublishedDescriptions, Recipe, digest
+from parler_assets.recipe import SET_SETTINGS, Corpus, PublishedDescriptions, Recipe, Training, digest
 from parler_assets.resources.accelerator import Accelerator
-from parler_assets.resources.executor import gpu_tags
+from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
 from parler_assets.resources.tracking import Tracking
 from parler_assets.resources.workspace import Workspace
 from parler_assets.tracking.metric_log import Logbook
-from parler_assets.tracking.run import Run, TrackingError
-from parler_assets.tracking.sweep import versions
+from parler_assets.tracking.results import remember, remembered
+from parler_assets.tracking.store import TrackingError
+
+if TYPE_CHECKING:
+    from parler_assets.tts.training.launch import TrainingResult
 
 OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
@@ -33,7 +38,6 @@ OBSERVED = (
     "mfu",
     "seconds_left",
 )
-NOT_RECORDED = "MLflow could not be reached: materialize this asset again, and the finished training is recorded"
 
 
 def training_assets(recipe: Recipe) -> list:
@@ -58,7 +62,7 @@ def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.base import fetch_base
 
         found = fetch_base(recipe.base, workspace.base_checkpoint)
-        workspace.remember(workspace.base_checkpoint, path=str(found.path), digest=found.digest)
+        remember(workspace.base_checkpoint, path=str(found.path), digest=found.digest)
         metadata: dict[str, Any] = {
             "path": dg.MetadataValue.path(str(found.path)),
             "repository": recipe.base.repo or "none: a folder on this machine",
@@ -120,9 +124,8 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
         deps=["training_set", "base_checkpoint"],
         kinds={"pytorch", "mlflow"},
         owners=OWNERS,
-        pool="gpu",
-        op_tags=gpu_tags(),
         code_version=f"1.{digest(governing)}",
+        **on_gpu(),
     )
     def finetuned_checkpoint(
         context: dg.AssetExecutionContext,
@@ -138,46 +141,52 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.training.job import fingerprint_of
         from parler_assets.tts.training.launch import run_training
 
-        settings, folder, base = trainer.settings(), workspace.finetuned_checkpoint, workspace.base_path()
-        inputs = versions(workspace)
-
-        def describe(run: Run) -> None:
-            run.params(settings.model_dump(exclude={"variants", "candidate_by"}))
-            run.input("training_set", workspace.training_set, inputs[0], "train")
-            run.input("base_checkpoint", base, inputs[1], "base")
-
-        log = Logbook(tracking.run(context, workspace, work=fingerprint_of(settings, *inputs)))
-        with log.run.recording(describe):
-            with accelerator.taken(workspace, several=settings.processes > 1) as device:
+        settings, inputs, folder = trainer.settings(), workspace.training_inputs(), workspace.finetuned_checkpoint
+        log = Logbook(tracking.run(context, workspace, work=fingerprint_of(settings, *inputs.digests)))
+        described = partial(inputs.record, settings.model_dump(exclude={"variants", "candidate_by"}))
+        with log.run.recording(described):
+            with accelerator.acquire(cards_for(settings)) as device:
                 result = run_training(
-                    workspace.training_set,
-                    base,
+                    inputs.training_set,
+                    inputs.base,
                     folder,
                     settings,
                     device=device,
                     on_metrics=live(context, log.add),
                     rebuild=workspace.rebuild,
                 )
-            known = workspace.remembered(folder)
-            recorded = known.get("mlflow_run") if result.reused and known.get("digest") == result.digest else None
-            recorded = recorded or settled(context, log, result.metrics)
-        loss = None if result.held_out_loss is None else str(result.held_out_loss)
-        where = {"checkpoint": str(result.checkpoint), "digest": result.digest, "held_out_loss": loss}
-        workspace.remember(folder, **where, mlflow_run=recorded)
-        metadata = training_metadata(result)
-        metadata["mlflow"] = tracking.link(recorded, workspace) if recorded else NOT_RECORDED
+            recorded = flush_or_warn(context, log, result)
+        remember_training(result, recorded)
+        metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return finetuned_checkpoint
 
 
-def settled(context: dg.AssetExecutionContext, log: Logbook, lines: list[dict]) -> str | None:
-    """The MLflow run with all lines of a training's log; None where MLflow is gone, which is no reason to fail."""
+def cards_for(settings: Training) -> int | None:
+    """How many GPUs a training takes: one a process; all of this machine where accelerate's own file counts them."""
+    return None if os.environ.get("PARLER_ACCELERATE_CONFIG") else settings.processes
+
+
+def flush_or_warn(context: dg.AssetExecutionContext, log: Logbook, result: "TrainingResult") -> str | None:
+    """The MLflow run with all lines of the training's log: the one that it has, unless that was lost; else this one.
+
+    None where MLflow is gone, which is no reason to fail: the next materialization records it.
+    """
+    known = remembered(result.folder)
+    former = known.get("mlflow_run") if result.reused and known.get("digest") == result.digest else None
     try:
-        return log.settle(lines)
+        return former if former and log.run.store.has(former) else log.flush(result.metrics)
     except TrackingError as error:
         context.log.warning(str(error))
-        return None
+        return former
+
+
+def remember_training(result: "TrainingResult", run: str | None) -> None:
+    """Where the checkpoint lies and in which MLflow run its training is, for the assets below it."""
+    loss = None if result.held_out_loss is None else str(result.held_out_loss)
+    where = {"checkpoint": str(result.checkpoint), "digest": result.digest, "held_out_loss": loss}
+    remember(result.folder, **where, mlflow_run=run)
 
 
 def live(

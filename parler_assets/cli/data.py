@@ -1,13 +1,47 @@
-"""The command that measures a folder of recordings, without a recipe, Dagster or training."""
+"""Commands for a folder of recordings: draft a recipe for it, or only measure it, without Dagster or training."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parler_assets.cli.options import DeviceOption, fail, held
+
+if TYPE_CHECKING:
+    from parler_assets.recipe import Annotation, Binning
+
 app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="recordings, with metadata.csv: columns file_name and text")],
+    name: Annotated[str | None, typer.Option(help="of the recipe and its corpus; default: the folder's")] = None,
+    speaker: Annotated[str | None, typer.Option(help="who speaks, where the table has no speaker column")] = None,
+    gender: Annotated[str | None, typer.Option(help="male or female: pitch is described relative to it")] = None,
+) -> None:
+    """Draft a recipe for your own recordings."""
+    from parler_assets.recipe import load_recipe
+    from parler_assets.speech.sources.draft import OwnDataError, draft_recipe
+    from parler_assets.speech.sources.source import SourceError
+
+    chosen = re.sub(r"[^a-z0-9]+", "_", (name or folder.resolve().name).lower()).strip("_")
+    file = Path(f"{chosen}.yaml")
+    if file.exists():
+        fail(f"{file} exists already: remove it, or choose another --name")
+    try:
+        draft = draft_recipe(folder, chosen, Path.cwd(), speaker, gender)
+    except (OwnDataError, SourceError) as error:
+        fail(str(error))
+    file.write_text(draft.text, encoding="utf-8")
+    load_recipe(file)
+    typer.echo(f"{file}: {draft.clips} clips, {draft.minutes} minutes, speakers {', '.join(draft.speakers)}")
+    for remark in draft.remarks:
+        typer.echo(f"  {remark}")
+    typer.echo(f"Look it over, then: parler-assets run --recipe {file}")
 
 
 @app.command()
@@ -25,7 +59,7 @@ def annotate(
     room: Annotated[str, typer.Option(help="of SNR and C50: classical, brouhaha or brouhaha_fast")] = "classical",
     quality: Annotated[str, typer.Option(help="STOI, PESQ, SI-SDR: none or squim")] = "none",
     phonemes: Annotated[str, typer.Option(help="behaviour of g2p: before_2_2 or since_2_2")] = "before_2_2",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")] = "auto",
+    device: DeviceOption = "auto",
     rebuild: Annotated[bool, typer.Option(help="measure again what is already there")] = False,
 ) -> None:
     """Measure and label every recording in a folder: tags, bins, plots and a report. A second call goes on."""
@@ -39,12 +73,12 @@ def annotate(
         binning = Binning(edges=edges, labels=labels)
     except ValidationError as error:
         problems = "; ".join(f"--{'.'.join(map(str, e['loc'])) or 'edges'}: {e['msg']}" for e in error.errors())
-        _fail(problems.replace("Value error, ", ""))
-    _annotate(folder, output or Path("annotation") / folder.resolve().name, annotation, binning, device, rebuild)
+        fail(problems.replace("Value error, ", ""))
+    measure(folder, output or Path("annotation") / folder.resolve().name, annotation, binning, device, rebuild)
 
 
-def _annotate(folder: Path, output: Path, annotation, binning, device: str, rebuild: bool) -> None:
-    from parler_assets.resources.accelerator import taken
+def measure(folder: Path, output: Path, annotation: Annotation, binning: Binning, device: str, rebuild: bool) -> None:
+    """Annotate the folder and say where results are."""
     from parler_assets.speech.annotate_folder import annotate_folder
     from parler_assets.speech.annotation.stage import AnnotatorError
     from parler_assets.speech.binning.edges import BinError
@@ -52,17 +86,12 @@ def _annotate(folder: Path, output: Path, annotation, binning, device: str, rebu
     from parler_assets.storage import ShardError
 
     if output.resolve() == folder.resolve():
-        _fail(f"{output}: is the folder of recordings itself; choose another --output")
+        fail(f"{output}: is the folder of recordings itself; choose another --output")
     try:
-        with taken(device, output / "locks") as where:
+        with held(device) as where:
             done = annotate_folder(folder, output, annotation, binning, where, rebuild)
     except (AnnotatorError, SourceError, BinError, ShardError) as error:
-        _fail(str(error))
+        fail(str(error))
     typer.echo(f"{done.clips} clips measured, {len(done.set_aside)} set aside")
     for name, path in (("Report", done.report), ("Tags", done.tags), ("Bins", done.bins), ("Edges", done.edges)):
         typer.echo(f"{name + ':':<8} {path}")
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import typer
+
+from parler_assets.cli.options import RecipeOption, choose, project_in
 from parler_assets.recipe import HubSource, PublishedDescriptions, Recipe
 
+app = typer.Typer(add_completion=False)
 NAMED = ("torch", "transformers", "datasets", "dagster", "mlflow", "vllm")
 NEEDED_GB = {"own": 2, "hub": 60}  # a Hub corpus such as Expresso with its copy as shards, codes and checkpoints
 FREED = "free it in the UI under Deployment > Concurrency, or run `parler-assets run`, which does"
@@ -27,13 +33,27 @@ class Finding:
     remedy: str = ""
 
 
+@app.command()
+def doctor(recipe: RecipeOption = None) -> None:
+    """Look for what could keep the recipe from running here, and say what to do about it."""
+    chosen = choose(recipe)
+    from parler_assets.cli.instance import home_folder
+
+    home, wrong = home_folder(), 0
+    for finding in examine(chosen, home, project_in(home).workspace.data, {"dev": 3000, "mlflow": 5000}):
+        typer.echo(f"{'!' if finding.remedy else '✓'} {finding.name:<14} {finding.found}")
+        if finding.remedy:
+            wrong += 1
+            typer.echo(f"  {'':<14} {finding.remedy}")
+    raise typer.Exit(1 if wrong else 0)
+
+
 def examine(recipe: Recipe, home: Path, data: Path, ports: dict[str, int]) -> Iterator[Finding]:
     """Everything, cheapest first; a look that fails itself becomes a finding."""
     looks: list[Callable[[], Finding | list[Finding]]] = [
         python,
         packages,
         lambda: dagster_home(home),
-        lambda: slots(home),
         lambda: [port(name, number) for name, number in ports.items()],
         lambda: disk(recipe, data),
         accelerator,
@@ -67,20 +87,30 @@ def packages() -> Finding:
     return Finding("packages", ", ".join(versions), "" if _cuda_build() else remedy)
 
 
-def dagster_home(home: Path) -> Finding:
-    if not os.access(home, os.W_OK):
-        return Finding("DAGSTER_HOME", str(home), "this folder cannot be written: choose another or change its owner")
-    return Finding("DAGSTER_HOME", str(home))
+def dagster_home(home: Path) -> list[Finding]:
+    """Whether runs can be recorded there, and the GPU's slots."""
+    from parler_assets.cli.instance import HomeError, ensure_dagster_home, explained
+
+    os.environ["DAGSTER_HOME"] = str(home)
+    try:
+        ensure_dagster_home()
+        with explained(home):
+            return [Finding("DAGSTER_HOME", str(home)), slots(home)]
+    except HomeError as error:
+        return [Finding("DAGSTER_HOME", str(home), str(error))]
 
 
 def slots(home: Path) -> Finding:
-    """Slots of the GPU pool that are held by runs which have ended."""
+    """Slots of the GPU pool that are held by runs which have ended, or whose process was killed."""
     import dagster as dg
+
+    from parler_assets.cli.instance import dead_runs
 
     with dg.DagsterInstance.from_config(str(home)) as instance:
         held = instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
         runs = {slot.run_id: instance.get_run_by_id(slot.run_id) for slot in held}
-        leaked = [name[:8] for name, run in runs.items() if run is None or run.is_finished]
+        dead = {run.run_id for run in dead_runs(instance)}
+        leaked = [name[:8] for name, run in runs.items() if run is None or run.is_finished or name in dead]
     if leaked:
         return Finding("GPU slots", f"{len(leaked)} held by ended runs {', '.join(leaked)}", FREED)
     return Finding("GPU slots", f"{len(held)} in use")
@@ -92,10 +122,23 @@ def port(name: str, number: int) -> Finding:
         try:
             probe.bind(("127.0.0.1", number))
         except OSError:
+            if _ours(name, number):
+                return Finding(f"port {number}", f"`parler-assets {name}` runs there")
             return Finding(
                 f"port {number}", "taken", f"end what uses it, or `parler-assets {name} --port {number + 1}`"
             )
     return Finding(f"port {number}", "free")
+
+
+def _ours(name: str, number: int) -> bool:
+    """Whether the UI of this name answers there."""
+    answers = {"dev": ("server_info", "dagster_webserver_version"), "mlflow": ("version", metadata.version("mlflow"))}
+    path, word = answers[name]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{number}/{path}", timeout=2) as answer:
+            return word in answer.read(4096).decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def disk(recipe: Recipe, data: Path) -> Finding:

@@ -1,4 +1,4 @@
-"""Commands around a finished checkpoint: say, serve, compare, sweep."""
+"""Commands that speak with a finished checkpoint: say, serve."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parler_assets.cli.options import (
+    CheckpointOption,
+    DeviceOption,
+    RecipeOption,
+    checkpoint_folder,
+    fail,
+    finetuned,
+    free_port,
+    held,
+    open_project,
+)
+
 if TYPE_CHECKING:
-    from parler_assets.recipe import Recipe
-    from parler_assets.resources.workspace import Workspace
     from parler_assets.tts.serving.synthesizer import Sayer
 
 app = typer.Typer(add_completion=False)
-RecipeOption = Annotated[
-    str | None, typer.Option("--recipe", "-r", help="sample, expresso or a file; default: PARLER_RECIPE or sample")
-]
-CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="folder of a checkpoint; default: the recipe's fine-tuned one")
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")]
 SUFFIXES = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG"}
 
 
@@ -41,18 +44,16 @@ def say(
     device: DeviceOption = "auto",
 ) -> None:
     """Say a text with the fine-tuned checkpoint."""
-    kind = SUFFIXES.get(output.suffix.lower())
-    if kind is None:
-        _fail(f"{output}: ends in none of {', '.join(SUFFIXES)}: choose the format by its suffix")
+    kind = format_of(output)
     from parler_assets.tts.serving.synthesizer import Request, SayError
 
     said = sys.stdin.read() if text == "-" else text
-    with _sayer(recipe, checkpoint, device) as sayer:
+    with loaded(recipe, checkpoint, device) as sayer:
         asked = Request(said, voice or sayer.voices[0], style or sayer.plain, rate, description)
         try:
             spoken = sayer.speak(asked, seed)
         except SayError as error:
-            _fail(str(error))
+            fail(str(error))
     from parler_assets.speech.audio import encode
 
     output.write_bytes(encode(spoken.samples, spoken.rate, kind))
@@ -65,132 +66,45 @@ def say(
 def serve(
     recipe: RecipeOption = None,
     checkpoint: CheckpointOption = None,
-    port: int = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
     host: Annotated[
         str, typer.Option(help="whom to answer; other than 127.0.0.1 opens it to the network")
     ] = "127.0.0.1",
     device: DeviceOption = "auto",
 ) -> None:
     """Answer OpenAI's speech requests: /v1/audio/speech, /v1/audio/voices, /health."""
-    from parler_assets.cli.app import _free_port
-
-    _free_port(port, "serve")
-    with _sayer(recipe, checkpoint, device) as sayer:
+    free_port(port, "serve")
+    with loaded(recipe, checkpoint, device) as sayer:
         from parler_assets.tts.serving.app import serve as answer
 
         answer(sayer, host, port)
 
 
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(help="folder of a checkpoint, or of a scorecard")],
-    second: Annotated[Path, typer.Argument(help="the same kind of folder")],
-    recipe: RecipeOption = None,
-    device: DeviceOption = "auto",
-) -> None:
-    """Say where one checkpoint is better than another: paired differences on the same prompts and seeds."""
-    from parler_assets.tts.scoring.compare import CompareError, compare_scorecards
-
-    if all((folder / "samples.jsonl").is_file() for folder in (first, second)):
-        try:
-            typer.echo(compare_scorecards(first, second).markdown())
-        except CompareError as error:
-            _fail(str(error))
-        return
-    for folder in (first, second):
-        if not (folder / "config.json").is_file():
-            _fail(f"{folder}: neither a checkpoint (config.json) nor a scorecard (samples.jsonl)")
-    with _built(recipe, device) as (chosen, workspace, built, where):
-        from parler_assets.tts.base import checkpoint_digest
-        from parler_assets.tts.experiments.evaluate import compare_checkpoints
-
-        folder = workspace.root / "comparisons" / f"{checkpoint_digest(first)}-{checkpoint_digest(second)}"
-        typer.echo(compare_checkpoints(first, second, built, folder, chosen, where).markdown())
-        typer.echo(f"Listen: {folder / 'scorecard' / 'report.html'}")
-
-
-@app.command()
-def sweep(recipe: RecipeOption = None, device: DeviceOption = "auto") -> None:
-    """Train every variant of the recipe's training, score each, and print one table; UI and MLflow show it too."""
-    chosen, workspace, _ = _opened(recipe)
-    if not chosen.training.variants:
-        _fail("training.variants is empty: name at least one in the recipe, with the settings it changes")
-    from parler_assets.cli.materialize import materialize
-    from parler_assets.tts.experiments.sweep import TABLE
-
-    outcome = materialize(job="sweep_variants", device=device)
-    if not outcome.success:
-        _fail(outcome.explain())
-    typer.echo((workspace.sweep / TABLE).read_text(encoding="utf-8"))
-    typer.echo(f"MLflow's candidate: {workspace.recall(workspace.sweep).get('candidate', 'not recorded')}")
-
-
-def _opened(recipe: str | None) -> tuple[Recipe, Workspace, Any]:
-    from parler_assets.cli.app import _prepare
-
-    _prepare(recipe)
-    from parler_assets.definitions import defs
-    from parler_assets.definitions import recipe as chosen
-
-    resources: dict[str, Any] = dict(defs.resources or {})
-    return chosen, resources["workspace"], resources["accelerator"]
+def format_of(output: Path) -> str:
+    """The audio format that a file's suffix names, and whether it can be written: asked before anything is computed."""
+    kind = SUFFIXES.get(output.suffix.lower())
+    if kind is None:
+        fail(f"{output}: ends in none of {', '.join(SUFFIXES)}: choose the format by its suffix")
+    folder = output.parent
+    if not folder.is_dir():
+        fail(f"{output}: there is no folder {folder}: make it, or choose another")
+    if output.is_dir() or not os.access(output if output.exists() else folder, os.W_OK):
+        fail(f"{output}: cannot be written: choose another file")
+    return kind
 
 
 @contextmanager
-def _device(wanted: str, workspace: Workspace) -> Iterator[str]:
-    from parler_assets.resources.accelerator import taken
-
-    with taken(wanted, workspace.data / "locks") as device:
-        yield device
-
-
-@contextmanager
-def _sayer(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Sayer]:
+def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Sayer]:
     """A loaded checkpoint that speaks as the recipe says; the device is held while it is in use."""
-    chosen, workspace, _ = _opened(recipe)
-    folder = checkpoint or _finetuned(workspace)
+    project = open_project(recipe)
+    folder = checkpoint_folder(checkpoint) if checkpoint else finetuned(project.workspace)
     from parler_assets.tts.base import BaseError, validate_base
     from parler_assets.tts.serving.synthesizer import load_sayer
-
-    try:
-        validate_base(folder)
-    except BaseError as error:
-        _fail(str(error))
     from parler_assets.tts.synthesis.voice import BrokenCheckpoint
 
-    with _device(device, workspace) as where:
+    with held(device) as where:
         try:
-            yield load_sayer(folder, chosen.evaluation, chosen.describing, where)
-        except BrokenCheckpoint as error:  # on loading, or what `say` asked of it
-            _fail(str(error))
-
-
-def _finetuned(workspace: Workspace) -> Path:
-    found = workspace.remembered(workspace.finetuned_checkpoint).get("checkpoint")
-    if not found:
-        _fail(f"no fine-tuned checkpoint in {workspace.root} yet: run the recipe, or give --checkpoint FOLDER")
-    return Path(found)
-
-
-@contextmanager
-def _built(recipe: str | None, device: str) -> Iterator[tuple[Any, Any, Any, str]]:
-    """Recipe, workspace, the finished stages an evaluation reads, and the device."""
-    chosen, workspace, _ = _opened(recipe)
-    from parler_assets.storage import ShardError, read_manifest
-    from parler_assets.tts.experiments.evaluate import Built
-
-    base = workspace.remembered(workspace.base_checkpoint).get("path")
-    try:
-        read_manifest(workspace.training_set)
-    except ShardError as error:
-        _fail(f"{error}: `parler-assets run --select 'group:training'` makes what an evaluation needs")
-    raw = {name: workspace.lane(name, "raw_dataset") for name in chosen.corpora}
-    bins = {name: workspace.lane(name, "text_bins") for name, corpus in chosen.corpora.items() if corpus.written}
-    with _device(device, workspace) as where:
-        built = Built(workspace.training_set, Path(base or os.devnull), raw, bins, workspace.scorecard / "probes")
-        yield chosen, workspace, built, where
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
+            validate_base(folder)
+            yield load_sayer(folder, project.recipe.evaluation, project.recipe.describing, where)
+        except (BaseError, BrokenCheckpoint) as error:  # on loading, or what `say` asked of it
+            fail(str(error))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from parler_assets.pages.stage import curves, rows_table
+from parler_assets.pages.charts import curves
+from parler_assets.pages.columns import rows_table
 
 if TYPE_CHECKING:
     from parler_assets.tts.experiments.sweep import Measure, Sweep

@@ -1,11 +1,13 @@
-"""Which device a step computes on, when a machine has several.
+"""Which card computes what, when a machine has several: one lock a card, for Dagster's steps and all commands alike.
 
-Dagster's pool `gpu` counts steps and names no device. Here every device has a lock file: the operating system gives the
-lock back however its holder ends, so a crash leaves no device taken.
+Dagster's pool `gpu` counts steps and names no card. Here every card has a lock file: the operating system gives the
+lock back however its holder ends, so a crash leaves no card taken.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,53 +18,104 @@ import dagster as dg
 from filelock import FileLock, Timeout
 from pydantic import Field
 
-from parler_assets.resources.workspace import Workspace
+PAUSE = 1.0  # seconds between two looks for a free card
 
-PAUSE = 1.0  # seconds between two looks for a free device
+
+class DeviceError(ValueError):
+    """A device that this machine does not have; the message says what to ask for."""
 
 
 def gpus() -> int:
-    """How many CUDA devices this process may use."""
+    """How many CUDA cards this process may use."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def locks_folder() -> Path:
+    """Where this machine's locks are, whatever recipe or data folder is in use: PARLER_LOCKS, or the user's cache.
+
+    The folder may be on storage that several machines share, cards are not: each machine has its own inside it.
+    """
+    chosen = os.environ.get("PARLER_LOCKS")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "parler-assets" / "locks"
+    return (Path(chosen).expanduser() if chosen else cache) / socket.gethostname()
+
+
 @contextmanager
-def taken(wanted: str, locks: Path, several: bool = False, count: Callable[[], int] = gpus) -> Iterator[str]:
-    """The device to compute on, held until the block ends.
+def acquire(
+    wanted: str, cards: int | None = 1, locks: Path | None = None, count: Callable[[], int] = gpus
+) -> Iterator[str]:
+    """The device to compute on (`cpu`, `cuda:1`, `cuda:0,2`), its cards held until the block ends.
 
     Args:
-        wanted: a device such as `cpu` or `cuda:1`, taken as it is; `auto` waits for a free GPU, or gives the CPU.
-        several: take all GPUs, for one process on each; the device is then `cuda`.
+        wanted: `auto` takes free cards and waits for them, or gives the CPU where there are none; `cuda` the same, but
+            never the CPU; a device such as `cuda:1` waits for that card.
+        cards: how many are taken; None takes all of this machine, or all that are named; 0 none: that is the CPU.
+
+    Raises:
+        DeviceError: the machine has no such device, or fewer cards.
     """
-    available = count() if wanted == "auto" else 0
-    if not available:
-        yield "cpu" if wanted == "auto" else wanted
+    if wanted == "cpu" or cards == 0 or (not (found := count()) and wanted == "auto"):
+        yield "cpu"
         return
+    among = _named(wanted, found)
+    needed = cards or len(among)
+    if needed > len(among):
+        lower = f"lower training.processes or describing.tensor_parallel to {len(among)}"
+        raise DeviceError(f"{needed} GPUs are asked for, device {wanted} has {len(among)} on this machine: {lower}")
     with ExitStack() as held:
-        if several or available == 1:
-            for index in range(available):
-                held.enter_context(_lock(locks, index))
-            yield "cuda"
-        else:
-            yield f"cuda:{_first_free(locks, available, held)}"
+        chosen = _reserve(among, needed, locks or locks_folder(), held)
+        yield "cuda:" + ",".join(map(str, chosen))
 
 
-def _first_free(locks: Path, available: int, held: ExitStack) -> int:
-    while True:
-        for index in range(available):
-            try:
-                held.enter_context(_lock(locks, index).acquire(timeout=0))
-            except Timeout:
-                continue
-            return index
-        time.sleep(PAUSE)
+def _named(wanted: str, found: int) -> list[int]:
+    """The cards that a device names; all for `auto` and `cuda`."""
+    form = re.fullmatch(r"auto|cuda(?::(\d+(?:,\d+)*))?", wanted)
+    if not form:
+        raise DeviceError(f"device {wanted!r}: choose auto, cpu, cuda or a card such as cuda:1")
+    named = sorted({int(number) for number in form[1].split(",")}) if form[1] else []
+    if not found or (named and named[-1] >= found):
+        has = f"the cards 0 to {found - 1}" if found > 1 else "one card, cuda:0" if found else "no CUDA device"
+        raise DeviceError(f"device {wanted}: this machine has {has}; --device auto takes what there is")
+    return named or list(range(found))
 
 
-def _lock(locks: Path, index: int) -> FileLock:
+def _reserve(among: list[int], needed: int, locks: Path, held: ExitStack) -> list[int]:
+    """Lock `needed` cards and give their numbers.
+
+    Only the holder of the queue's lock collects cards, so that no two wait for each other with half of theirs in hand.
+    """
+    chosen: list[int] = []
+    with _lock(locks, "queue"):
+        while True:
+            for card in among:
+                if card not in chosen and len(chosen) < needed and _taken(_lock(locks, _name(card)), held):
+                    chosen.append(card)
+            if len(chosen) == needed:
+                return sorted(chosen)
+            time.sleep(PAUSE)
+
+
+def _taken(lock: FileLock, held: ExitStack) -> bool:
+    try:
+        held.enter_context(lock.acquire(timeout=0))
+    except Timeout:
+        return False
+    return True
+
+
+def _name(card: int) -> str:
+    """A card by the name that CUDA_VISIBLE_DEVICES gives it: other processes may see other cards."""
+    from parler_assets.speech.devices import seen_cards
+
+    seen = seen_cards()
+    return f"cuda-{re.sub(r'[^A-Za-z0-9-]', '_', seen[card]) if seen else card}"
+
+
+def _lock(locks: Path, name: str) -> FileLock:
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"cuda-{index}.lock")
+    return FileLock(locks / f"{name}.lock")
 
 
 class Accelerator(dg.ConfigurableResource):
@@ -74,16 +127,15 @@ class Accelerator(dg.ConfigurableResource):
     )
     ray_gpus: float = Field(default=0.0, description="GPUs that the making of one shard holds there")
 
-    def taken(self, workspace: Workspace, several: bool = False) -> AbstractContextManager[str]:
-        """The device, held until the block ends; `several` takes all GPUs, for one process on each."""
-        locks = workspace.data / "locks" / socket.gethostname()  # the folder may be shared, devices are not
-        return taken(self.device, locks, several)
+    def acquire(self, cards: int | None = 1) -> AbstractContextManager[str]:
+        """The device, held until the block ends, with as many cards as asked for; None: all of this machine."""
+        return acquire(self.device, cards)
 
     @contextmanager
-    def spread(self, workspace: Workspace) -> Iterator[str]:
+    def spread(self, on_gpu: bool = True) -> Iterator[str]:
         """The device for work that is cut into shards: one of this machine, or that of each worker of a Ray cluster."""
         if not self.ray:
-            with self.taken(workspace) as device:
+            with self.acquire(1 if on_gpu else 0) as device:
                 yield device
             return
         from parler_assets.storage.executors import over_ray

@@ -36,6 +36,11 @@ def executor() -> dg.ExecutorDefinition | None:
     return k8s_job_executor
 
 
+def on_gpu(needed: bool = True) -> dict[str, Any]:
+    """How an asset says that its step computes on a GPU: it waits for the pool `gpu`, and its pod asks for one."""
+    return {"pool": "gpu", "op_tags": gpu_tags()} if needed else {}
+
+
 def gpu_tags() -> dict[str, Any]:
     """Tags of a step that computes on a GPU: what its pod asks for.
 

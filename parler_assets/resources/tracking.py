@@ -8,7 +8,10 @@ import dagster as dg
 from pydantic import Field
 
 from parler_assets.resources.workspace import Workspace
-from parler_assets.tracking.run import WORK, Run, Store
+from parler_assets.tracking.run import WORK, Run
+from parler_assets.tracking.store import Store, TrackingError, explained
+
+NOT_RECORDED = "MLflow could not be reached: materialize this asset again, and what is finished is recorded"
 
 
 class Tracking(dg.ConfigurableResource):
@@ -50,7 +53,13 @@ class Tracking(dg.ConfigurableResource):
             tags[WORK] = f"{asset}:{work}"
         return Run(self.store(workspace), asset, tags)
 
-    def link(self, run: str, workspace: Workspace) -> dg.MetadataValue:
-        """A link to an MLflow run, for an asset's metadata."""
-        experiment = self.store(workspace).experiment()
-        return dg.MetadataValue.url(f"{self.ui}/#/experiments/{experiment}/runs/{run}")
+    def link(self, run: str | None, workspace: Workspace) -> dg.MetadataValue:
+        """A link to an MLflow run, for an asset's metadata; a sentence where there is none, or MLflow is gone."""
+        if run is None:
+            return dg.MetadataValue.text(NOT_RECORDED)
+        store = self.store(workspace)
+        try:
+            with explained(store.uri):
+                return dg.MetadataValue.url(f"{self.ui}/#/experiments/{store.experiment()}/runs/{run}")
+        except TrackingError as error:
+            return dg.MetadataValue.text(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -10,11 +9,14 @@ from typing import Any, cast
 import dagster as dg
 from pydantic import Field, create_model
 
+from parler_assets.tracking.results import remembered
+from parler_assets.tracking.run import TrainingInputs
+
 
 def project_folder() -> Path:
     """The folder with `workspace.yaml`: the current one, or the one this package was installed from."""
     here = Path.cwd()
-    return here if (here / "workspace.yaml").is_file() else Path(__file__).resolve().parents[1]
+    return here if (here / "workspace.yaml").is_file() else Path(__file__).resolve().parents[2]
 
 
 class Workspace(dg.ConfigurableResource):
@@ -72,30 +74,24 @@ class Workspace(dg.ConfigurableResource):
         """The folder of the checkpoint that training ended with."""
         return Path(self.recall(self.finetuned_checkpoint)["checkpoint"])
 
-    def remember(self, folder: Path, **facts: str | None) -> None:
-        """Keep where an asset's result really lies, for the assets below it."""
-        from parler_assets.storage import write_json
-
-        write_json(folder / "result.json", facts)
-
     def recall(self, folder: Path) -> dict[str, str]:
-        """What `remember` kept.
+        """What was remembered of an asset's result, by `tracking.results`.
 
         Raises:
             dagster.Failure: the asset has not been materialized.
         """
-        found = self.remembered(folder)
+        found = remembered(folder)
         if not found:
             message = f"{folder.name} has not been materialized in {folder.parent}: materialize it first"
             raise dg.Failure(message, allow_retries=False)
         return found
 
-    def remembered(self, folder: Path) -> dict[str, str]:
-        """What `remember` kept; empty when there is nothing."""
-        try:
-            return json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
+    def training_inputs(self) -> TrainingInputs:
+        """The training set and the base checkpoint, as materialized."""
+        from parler_assets.storage import read_manifest
+
+        version = read_manifest(self.training_set).digest
+        return TrainingInputs(self.training_set, self.base_path(), version, self.recall(self.base_checkpoint)["digest"])
 
 
 def workspace_of(recipe: str) -> Workspace:

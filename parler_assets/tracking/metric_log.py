@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from parler_assets.tracking.run import AT_ONCE, Point, Run, TrackingError, numbers
+from parler_assets.tracking.run import AT_ONCE, Point, Run, numbers
+from parler_assets.tracking.store import TrackingError
 
 RETRY = 30.0  # seconds until a server that did not answer is asked again
 
@@ -28,7 +29,7 @@ class Logbook:
         """Send a line, and what could not be sent before it.
 
         Raises:
-            TrackingError: MLflow did not take it; it is kept, and sent with a later line or by `settle`.
+            TrackingError: MLflow did not take it; it is kept, and sent with a later line or by `flush`.
         """
         self._waiting += points_of(line)
         if time.monotonic() < self._not_before:
@@ -39,7 +40,7 @@ class Logbook:
             self._not_before = time.monotonic() + RETRY
             raise
 
-    def settle(self, lines: Iterable[Mapping[str, Any]]) -> str:
+    def flush(self, lines: Iterable[Mapping[str, Any]]) -> str:
         """Send whatever MLflow lacks of all `lines`; returns the run's id.
 
         Raises:

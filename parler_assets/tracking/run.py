@@ -1,105 +1,24 @@
-"""The MLflow record: one run per asset materialization, found again by tag, safe for several processes.
-
-Only a client is used, no global active run: several assets may record at the same time. `import mlflow` costs three
-seconds, so it happens when something is recorded and not before.
-"""
+"""One MLflow run per asset materialization, found again by its tags, safe for several processes."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cached_property
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
+from parler_assets.tracking.store import Store, TrackingError, explained
 
 logger = logging.getLogger(__name__)
 
 FIND_TAGS = ("dagster.root_run_id", "dagster.asset")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 WORK = "parler.work"  # what is being made: an interrupted run of the same work is continued
-# MLflow asks a server that is gone seven times, over minutes: a training's page would stand still meanwhile.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-
-
-class TrackingError(RuntimeError):
-    """MLflow did not take a record; the message says where and what to do. What was computed is kept."""
-
-
-@contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn MLflow's errors into a `TrackingError`: a locked file, a server that is gone, a refused value."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except (MlflowException, OSError, Timeout) as error:
-        reason = "another process holds it locked" if "locked" in str(error) else str(error).splitlines()[0][:300]
-        message = (
-            f"MLflow ({uri}) could not be written: {reason}. Nothing that was computed is lost: "
-            "materialize this asset again, and it is recorded then"
-        )
-        raise TrackingError(_without_password(message)) from None
-
-
-class Store:
-    """Where runs are kept: a tracking URI and the experiment of one recipe."""
-
-    def __init__(self, uri: str, experiment: str, folder: Path) -> None:
-        self.uri, self.name, self.folder = uri, experiment, folder
-
-    @cached_property
-    def client(self):
-        """A client whose database exists. Two processes creating one SQLite file at once break it: hence the lock."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name, value in PATIENCE.items():
-            os.environ.setdefault(name, value)
-        with self.locked():
-            from mlflow import MlflowClient
-
-            client = MlflowClient(self.uri)
-            client.get_experiment_by_name(self.name)
-        return client
-
-    def locked(self) -> FileLock:
-        return FileLock(self.folder / ".mlflow.lock", timeout=300)
-
-    def experiment(self) -> str:
-        """Id of the recipe's experiment, created when missing. Artifacts of a local store lie beside the database."""
-        client = self.client
-        with self.locked():
-            found = client.get_experiment_by_name(self.name)
-            if found:
-                return found.experiment_id
-            local = self.uri.startswith("sqlite:")
-            return client.create_experiment(self.name, str(self.folder / "mlflow_artifacts") if local else None)
-
-    def register(self, name: str, checkpoint: Path, run: str | None, tags: Mapping[str, str]) -> str:
-        """A version of a registered model, called `candidate` until a person moves that name on.
-
-        `tags` name the checkpoint's `data_version`: one that is registered already gets no second version.
-        """
-        from mlflow.exceptions import MlflowException
-
-        with suppress(MlflowException):  # it is registered already
-            self.client.create_registered_model(name)
-        known = self.client.search_model_versions(f"name = '{name}'")
-        same = [v.version for v in known if v.tags.get("data_version") == tags["data_version"]]
-        if same:
-            version = same[0]
-            for key, value in tags.items():
-                self.client.set_model_version_tag(name, version, key, value)
-        else:
-            version = self.client.create_model_version(name, str(checkpoint), run_id=run, tags=dict(tags)).version
-        self.client.set_registered_model_alias(name, "candidate", version)
-        return str(version)
 
 
 class Point(NamedTuple):
@@ -228,10 +147,6 @@ class Run:
             upload(self.id, str(path), folder)
 
 
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)
-
-
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys; `None` is left out."""
     found: dict[str, Any] = {}
@@ -250,3 +165,23 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a training reads, with the digests that it had then."""
+
+    training_set: Path
+    base: Path
+    set_digest: str
+    base_digest: str
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        return self.set_digest, self.base_digest
+
+    def record(self, settings: Mapping[str, Any], run: Run) -> None:
+        """A training's settings and data sets: what a run is described by before its first metric."""
+        run.params(settings)
+        run.input("training_set", self.training_set, self.set_digest, "train")
+        run.input("base_checkpoint", self.base, self.base_digest, "base")

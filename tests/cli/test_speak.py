@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from parler_assets.cli import speak as cli_speech
 from parler_assets.cli.app import app
-from parler_assets.recipe import Describing, Evaluation
+from parler_assets.recipe import load_recipe
 from parler_assets.speech.audio import decode
-from parler_assets.tts.serving.synthesizer import Sayer
-from tests.tts.test_serve import Tone, broken, huge
+from tests.support.tiny_checkpoint import write_tiny_checkpoint
+from tests.tts.test_serve import broken, huge
 
 
 def run(*arguments: str):
@@ -24,7 +23,14 @@ def run(*arguments: str):
     [
         (["say", "Hello.", "-o", "speech.txt"], "choose the format by its suffix"),
         (["compare", "nowhere", "nowhere"], "neither a checkpoint"),
-        (["say", "Hello.", "--checkpoint", "nowhere"], "nowhere"),
+        (["say", "Hello.", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
+        (["say", "Hello.", "-o", "no/such/speech.wav"], "there is no folder no/such"),
+        (["serve", "--checkpoint", "nowhere", "--port", "0"], "nowhere: not a checkpoint"),
+        (["seeds", "1", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
+        (["run", "--select", "scorecrad"], "did you mean scorecard"),
+        (["run", "--select", "key:nosuch"], "selects no asset"),
+        (["run", "--select", "((("], "Invalid selection"),
+        (["run", "--recipe", "nosuch"], "nosuch"),
     ],
 )
 def test_what_cannot_be_done_ends_with_its_remedy(arguments, message, tmp_path, monkeypatch):
@@ -35,16 +41,28 @@ def test_what_cannot_be_done_ends_with_its_remedy(arguments, message, tmp_path, 
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
-def test_say_writes_the_format_of_the_suffix(suffix, tmp_path: Path, monkeypatch):
-    settings = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"])
-    sayer = Sayer(Tone(), settings, Describing())
-    monkeypatch.setattr(cli_speech, "_sayer", lambda *_: __import__("contextlib").nullcontext(sayer))
-    file = tmp_path / f"out.{suffix}"
-    result = run("say", "Hello there.", "--voice", "talia", "--style", "happy", "--rate", "quite fast", "-o", str(file))
+def test_say_writes_the_format_of_the_suffix(suffix, spoken_with, tmp_path: Path):
+    file, voice = tmp_path / f"out.{suffix}", load_recipe("sample").evaluation.speakers[-1]
+    result = run("say", "Hello there.", "--voice", voice.lower(), "--rate", "quite fast", "-o", str(file), *spoken_with)
     assert result.exit_code == 0, result.output
-    assert decode(file.read_bytes()).seconds == pytest.approx(12 * 400 / 16000, abs=0.15)
-    assert "Talia" in result.output
-    assert run("say", "Hello.", "--voice", "Bob", "-o", str(file)).exit_code == 1
+    assert decode(file.read_bytes()).seconds > 0
+    assert voice in result.output
+
+
+def test_a_voice_that_nobody_has_is_refused(spoken_with, tmp_path: Path):
+    result = run("say", "Hello.", "--voice", "Bob", "-o", str(tmp_path / "out.wav"), *spoken_with)
+    assert result.exit_code == 1
+    assert "Bob" in result.output
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.fixture
+def spoken_with(tmp_path: Path, monkeypatch) -> list[str]:
+    """Options that choose a tiny checkpoint, in a home of its own."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PARLER_RECIPE", "sample")
+    write_tiny_checkpoint(tmp_path / "checkpoint")
+    return ["--checkpoint", str(tmp_path / "checkpoint"), "--device", "cpu"]
 
 
 def diverged(weights):
@@ -68,3 +86,14 @@ def test_a_checkpoint_of_no_numbers_ends_in_one_sentence(command, change, messag
     assert isinstance(result.exception, SystemExit)
     assert message in result.output
     assert not (tmp_path / "speech.wav").exists()
+
+
+@pytest.mark.parametrize("command", ["dev", "mlflow", "serve"])
+def test_a_port_that_does_not_exist_is_refused(command):
+    result = run(command, "--port", "99999")
+    assert result.exit_code == 2
+    assert "99999" in result.output
+
+
+def test_the_version_is_told():
+    assert run("--version").output.startswith("parler-assets ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parler_assets import storage
-from parler_assets.checks.check import names_in
+from parler_assets.checks.corpus import names_in
 from parler_assets.recipe import Describing, load_recipe
 from parler_assets.speech import audits
 from parler_assets.speech.descriptions import DescriptionError, describe_corpus

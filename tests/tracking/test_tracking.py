@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 from parler_assets.resources.tracking import Tracking
 from parler_assets.resources.workspace import Workspace
 from parler_assets.tracking.metric_log import Logbook
-from parler_assets.tracking.run import WORK, Run, Store, TrackingError, flat
+from parler_assets.tracking.run import WORK, Run, flat
+from parler_assets.tracking.store import Store, TrackingError
 
 
 def store(folder: Path) -> Store:
@@ -136,7 +137,7 @@ def test_a_log_is_recorded_once_though_mlflow_was_gone_and_the_training_resumed(
     for line in LINES[2:4]:
         resumed.add(line)
     with resumed.run.recording():
-        assert resumed.settle(LINES) == log.run.id
+        assert resumed.flush(LINES) == log.run.id
     expected = [(step, 4.0 - step, 1500 + 1000 * step) for step in range(6)]
     assert values(shared, log.run.id) == expected
     assert [step for step, *_ in values(shared, log.run.id, "eval_style/sad")] == list(range(6))

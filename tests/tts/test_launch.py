@@ -211,11 +211,3 @@ def test_an_unfit_training_set_is_refused_before_any_process(tmp_path, monkeypat
     monkeypatch.setattr(launch, "command", lambda job: pytest.fail("a process was started"))
     with pytest.raises(TrainingRefused, match=r"corrupt_codes.*materialize"):
         run(other, "refused")
-
-
-def test_a_chosen_gpu_is_the_only_one_seen(place, monkeypatch):
-    job = Job.create(place.set, place.base, place.folder / "gpu", settings(), "cuda:1")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert launch._visible(job) == {"CUDA_VISIBLE_DEVICES": "1"}
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert launch._visible(job) == {"CUDA_VISIBLE_DEVICES": "6"}

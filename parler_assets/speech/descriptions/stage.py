@@ -38,7 +38,9 @@ SCHEMA = pa.schema(
 Row = tuple[str | None, ...]  # the values of the columns that a prompt speaks of
 
 
-def describe_corpus(bins: Path, folder: Path, settings: Describing, cache: Path, rebuild: bool = False) -> StageResult:
+def describe_corpus(
+    bins: Path, folder: Path, settings: Describing, cache: Path, rebuild: bool = False, device: str = "cpu"
+) -> StageResult:
     """One description a clip of `bins`: id, description, caption kind, engine that wrote it, attempts, rejected.
 
     With two caption kinds, `description` is one of them by a hash of the id, and the columns `named` and `situational`
@@ -49,13 +51,14 @@ def describe_corpus(bins: Path, folder: Path, settings: Describing, cache: Path,
         bins: a finished stage of text bins.
         cache: folder shared by all recipes; every answer of a language model is kept in it.
         rebuild: ask the language model again, whatever is kept.
+        device: where the engines `transformers` and `vllm` compute.
 
     Raises:
         DescriptionError: no clip can be described, or the engine cannot be used; what it wrote so far is kept.
     """
     manifest = storage.read_manifest(bins)
     fingerprint = digest(settings, asked_of(settings, cache), manifest.digest, VERSION)
-    plan = _Plan(bins, settings, cache, rebuild)
+    plan = _Plan(bins, settings, cache, rebuild, device)
     return storage.build(
         folder, fingerprint, len(manifest.shards), plan.make, label=STAGE, facts=lambda: plan.facts, rebuild=rebuild
     )
@@ -82,6 +85,7 @@ class _Plan:
     settings: Describing
     cache: Path
     rebuild: bool
+    device: str
     _written: Written | None = None
     _tuples: dict[Row, dict[Kind, Attributes] | str] = field(default_factory=dict)
 
@@ -91,7 +95,8 @@ class _Plan:
         if self._written is None:
             self._collect()
             pairs = [pair for kinds in self._usable() for pair in kinds.items()]
-            self._written = write(pairs, self.settings, self.cache, sorted(self._values("speaker")), self.rebuild)
+            names = sorted(self._values("speaker"))
+            self._written = write(pairs, self.settings, self.cache, names, self.rebuild, self.device)
         return self._written
 
     @property

@@ -74,7 +74,12 @@ def key_of(kind: Kind, attributes: Mapping[str, str]) -> Key:
 
 
 def write(
-    pairs: Iterable[Pair], settings: Describing, cache: Path, names: Sequence[str] = (), rebuild: bool = False
+    pairs: Iterable[Pair],
+    settings: Describing,
+    cache: Path,
+    names: Sequence[str] = (),
+    rebuild: bool = False,
+    device: str = "cpu",
 ) -> Written:
     """`settings.paraphrases` wordings for every pair of caption kind and attributes.
 
@@ -82,6 +87,7 @@ def write(
         cache: every answer of a model is kept in `cache/descriptions/answers.sqlite`.
         names: of all speakers; a wording that names another than its own is rejected.
         rebuild: forget what is kept of these very questions first.
+        device: where an engine on this machine computes.
 
     Raises:
         DescriptionError: the engine cannot be used, or failed midway; what it wrote so far is kept.
@@ -91,7 +97,7 @@ def write(
         wordings = {key: _from_template(attributes, settings) for key, (_, attributes) in distinct.items()}
         return Written(wordings, {"wordings": sum(map(len, wordings.values()))})
     with opened(cache / "descriptions" / "answers.sqlite") as store:
-        return _Writer(settings, store, cache, names, rebuild).write(distinct)
+        return _Writer(settings, store, cache, names, rebuild, device).write(distinct)
 
 
 def _from_template(attributes: Attributes, settings: Describing) -> list[Wording]:
@@ -99,10 +105,13 @@ def _from_template(attributes: Attributes, settings: Describing) -> list[Wording
 
 
 class _Writer:
-    def __init__(self, settings: Describing, store: Store, cache: Path, names: Sequence[str], rebuild: bool) -> None:
+    def __init__(
+        self, settings: Describing, store: Store, cache: Path, names: Sequence[str], rebuild: bool, device: str
+    ) -> None:
         from parler_assets.speech.descriptions.prompts import Prompt
 
         self.settings, self.store, self.cache, self.names, self.rebuild = settings, store, cache, names, rebuild
+        self.device = device
         self.prompt = Prompt(settings.prompt, settings.structured)
         self.identity = model_identity(settings, cache)
         self.counts: Counter[str] = Counter()
@@ -150,7 +159,7 @@ class _Writer:
 
     def _ask(self, requests: Sequence[Request]) -> dict[str, str]:
         """The engine's answers, each kept as soon as it is there."""
-        self._engine = self._engine or open_engine(self.settings, self.cache)
+        self._engine = self._engine or open_engine(self.settings, self.cache, self.device)
         answers: dict[str, str] = {}
         try:
             for finished in self._engine.answers(requests):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from parler_assets.recipe import Recipe, Thresholds
+from parler_assets.speech.devices import first
 from parler_assets.storage import replacing, write_json
 from parler_assets.tts.experiments.evaluate import Built, evaluate
 from parler_assets.tts.scoring.table import LOWER_IS_BETTER, NAMES
@@ -121,7 +122,7 @@ def run_seeds(
             settings = recipe.training.model_copy(update={"seed": seed})
             trained = run_training(built.training_set, built.base, place / "training", settings, device)
             spoken, loss = trained.checkpoint, trained.held_out_loss
-        numbers = evaluate(spoken, built.base, built, place, speaking, device).numbers
+        numbers = evaluate(spoken, built.base, built, place, speaking, first(device)).numbers
         done.numbers[seed] = numbers | ({} if loss is None else {"finetuned/held_out_loss": loss})
         _write(done, folder)
         if on_seed:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from parler_assets import storage
 from parler_assets.recipe import Training
+from parler_assets.speech.devices import visible
 from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.training import metrics
 from parler_assets.tts.training.fitness import refuse_unfit
@@ -150,21 +151,12 @@ def _process(job: Job) -> Iterator[subprocess.Popen]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=KEEP_MEMORY | os.environ | _visible(job) | {"TOKENIZERS_PARALLELISM": "false"},
+            env=KEEP_MEMORY | os.environ | visible(job.device) | {"TOKENIZERS_PARALLELISM": "false"},
         )
     try:
         yield process
     finally:
         _end(process)
-
-
-def _visible(job: Job) -> dict[str, str]:
-    """One process sees one GPU: the one that was chosen."""
-    if not job.device.startswith("cuda") or job.settings.processes > 1:
-        return {}
-    index = int(job.device.partition(":")[2] or 0)
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"CUDA_VISIBLE_DEVICES": seen.split(",")[index] if seen else str(index)}
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -45,16 +45,16 @@ class Engine(Protocol):
         """Give back what the engine holds: processes, GPU memory, connections."""
 
 
-def open_engine(settings: Describing, cache: Path) -> Engine:
+def open_engine(settings: Describing, cache: Path, device: str = "cpu") -> Engine:
     """The engine of a recipe, ready to answer. Heavy packages are imported here and no earlier."""
     if settings.engine == "transformers":
         from parler_assets.speech.descriptions.engines.local import TransformersEngine
 
-        return TransformersEngine(settings, pinned(settings, cache))
+        return TransformersEngine(settings, pinned(settings, cache), device)
     if settings.engine == "vllm":
         from parler_assets.speech.descriptions.engines.vllm_engine import VllmEngine
 
-        return VllmEngine(settings, pinned(settings, cache))
+        return VllmEngine(settings, pinned(settings, cache), device)
     if settings.engine == "server":
         from parler_assets.speech.descriptions.engines.server import ServerEngine
 

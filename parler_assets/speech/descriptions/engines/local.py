@@ -16,14 +16,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions.engines import Request
 from parler_assets.speech.descriptions.errors import DescriptionError
+from parler_assets.speech.devices import cards, first
 
 
 class TransformersEngine:
     """A model from the Hub or a folder; safetensors only, with the chat template of its tokenizer."""
 
-    def __init__(self, settings: Describing, revision: str | None) -> None:
-        self.settings = settings
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+    def __init__(self, settings: Describing, revision: str | None, device: str = "cpu") -> None:
+        self.settings, self.device = settings, first(device)
         self.tokenizer = _tokenizer(str(settings.model), revision)
         self.model = _model(settings, revision, self.device)
 
@@ -38,7 +38,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         del self.model
-        if self.device == "cuda":
+        if cards(self.device):
             torch.cuda.empty_cache()
 
     def _tokens(self, request: Request) -> list[int]:
@@ -138,9 +138,9 @@ def _tokenizer(model: str, revision: str | None) -> Any:
 
 
 def _model(settings: Describing, revision: str | None, device: str) -> Any:
-    options: dict[str, Any] = {"dtype": torch.bfloat16 if device == "cuda" else torch.float32}
+    options: dict[str, Any] = {"dtype": torch.bfloat16 if cards(device) else torch.float32}
     if settings.load_in_4bit:
-        options |= {"quantization_config": _four_bits(device), "device_map": {"": 0}}
+        options |= {"quantization_config": _four_bits(device), "device_map": {"": device}}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             str(settings.model), revision=revision, use_safetensors=True, **options
@@ -158,8 +158,8 @@ def _four_bits(device: str) -> Any:
 
     from transformers import BitsAndBytesConfig
 
-    if device != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
-        missing = "a CUDA device" if device != "cuda" else "bitsandbytes: install the extra gpu"
+    if not cards(device) or importlib.util.find_spec("bitsandbytes") is None:
+        missing = "a CUDA device" if not cards(device) else "bitsandbytes: install the extra gpu"
         raise DescriptionError(f"describing.load_in_4bit needs {missing}; or set it to false")
     return BitsAndBytesConfig(
         load_in_4bit=True,

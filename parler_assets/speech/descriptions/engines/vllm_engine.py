@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions.engines import ANSWER_SCHEMA, Request
 from parler_assets.speech.descriptions.errors import DescriptionError
+from parler_assets.speech.devices import visible
 
 PYTHON = "PARLER_VLLM_PYTHON"
 BATCHES = 8  # of describing.batch_size handed over at once: vLLM batches on its own, this is what a kill can lose
@@ -30,7 +31,7 @@ TAIL = 12  # lines of its log in an error
 class VllmEngine:
     """Starts `vllm_process.py` and talks with it in lines of JSON."""
 
-    def __init__(self, settings: Describing, revision: str | None) -> None:
+    def __init__(self, settings: Describing, revision: str | None, device: str = "cpu") -> None:
         self.settings = settings
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -41,6 +42,7 @@ class VllmEngine:
             text=True,
             encoding="utf-8",
             start_new_session=True,
+            env=os.environ | visible(device),
         )
         self._send(
             {

@@ -1,0 +1,103 @@
+"""The checks of one lane: what makes a stage unfit to build on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from parler_assets.checks.check import Audit, Check, asset_checks, audit
+from parler_assets.recipe import Corpus, Recipe
+from parler_assets.resources.workspace import Workspace
+
+Folder = Callable[[Workspace], Path]
+
+
+def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChecksDefinition]:
+    """The checks of one lane."""
+
+    def stage(which: str) -> Folder:
+        return lambda workspace: workspace.lane(name, which)
+
+    raw, tags, bins = stage("raw_dataset"), stage("continuous_tags"), stage("text_bins")
+    texts, codes = stage("llm_descriptions"), stage("dac_codes")
+    checks = {"raw_dataset": raw_checks(raw, recipe.shards.max_set_aside), "dac_codes": code_checks(codes, raw)}
+    if corpus.written:
+        checks["continuous_tags"] = tag_checks(tags, raw)
+        checks["text_bins"] = bin_checks(bins, tags, estimated=recipe.binning.edges == "estimated")
+        checks["llm_descriptions"] = written_checks(texts, bins, raw, corpus, recipe)
+    else:
+        checks["llm_descriptions"] = published_checks(texts)
+    return [asset_checks(dg.AssetKey([name, which]), found) for which, found in checks.items()]
+
+
+def speech(name: str, *arguments: object) -> Audit:
+    return audit(f"parler_assets.speech.audits:{name}", *arguments)
+
+
+def raw_checks(raw: Folder, limit: float) -> list[Check]:
+    few = f"At most {limit:.0%} of the clips are set aside."
+    return [
+        Check("has_clips", "At least one clip is left.", speech("has_clips", raw)),
+        Check("unique_ids", "No id occurs twice.", speech("unique_ids", raw)),
+        Check("few_set_aside", few, speech("few_set_aside", raw, limit)),
+    ]
+
+
+def tag_checks(tags: Folder, raw: Folder) -> list[Check]:
+    return [
+        Check("complete", "Every clip has tags or a reason.", speech("complete", tags, raw)),
+        Check("plausible", "Measurements are within what speech can be.", speech("plausible", tags)),
+    ]
+
+
+def bin_checks(bins: Folder, tags: Folder, estimated: bool) -> list[Check]:
+    varied = "Rate, pitch and melody differ between clips; otherwise descriptions cannot teach them."
+    suit = "No outermost bin holds more than half of the clips; otherwise the corpus is unlike that of the edges."
+    columns = ["speaking_rate", "pitch", "speech_monotony"]
+    return [
+        Check("complete", "Every tagged clip is binned.", speech("complete", bins, tags)),
+        Check("known_labels", "Only labels that belong to the edges.", speech("known_labels", bins)),
+        Check("varied", varied, speech("varied", bins, columns), blocking=False),
+        Check("edges_suit", suit, speech("drift", bins, estimated), blocking=False),
+    ]
+
+
+def written_checks(texts: Folder, bins: Folder, raw: Folder, corpus: Corpus, recipe: Recipe) -> list[Check]:
+    limit, names = recipe.describing.max_rejected, "A description names its own speaker and no other."
+    few = f"At most {limit:.0%} of the model's answers were rejected, none replaced."
+
+    def expected(_: Workspace) -> set[str]:
+        return names_in(corpus, recipe)  # reads the prompt: when the check runs, not when definitions load
+
+    return [
+        Check("described", "Every row has a sentence.", speech("described", texts)),
+        Check("complete", "Every clip is described.", speech("complete", texts, bins)),
+        Check("names_speaker", names, speech("names_speaker", texts, raw, expected)),
+        Check("few_rejected", few, speech("few_rejected", texts, limit), blocking=False),
+    ]
+
+
+def published_checks(texts: Folder) -> list[Check]:
+    like = "Clips and published descriptions have the same ids and transcripts."
+    return [
+        Check("described", "Every row has a sentence.", speech("described", texts)),
+        Check("like_published", like, speech("like_published", texts), blocking=False),
+    ]
+
+
+def code_checks(codes: Folder, raw: Folder) -> list[Check]:
+    return [
+        Check("complete", "Every clip has codes or a reason.", speech("complete", codes, raw)),
+        Check("codes_fit", "Shape and range of the codes.", speech("codes_fit", codes)),
+        Check("codes_match_audio", "Frames cover the clip.", speech("codes_match_audio", codes, raw)),
+    ]
+
+
+def names_in(corpus: Corpus, recipe: Recipe) -> set[str]:
+    """The names that descriptions of this corpus must hold; nobody's, where the recipe's prompt names no speaker."""
+    from parler_assets.speech.descriptions.situations import columns_of
+
+    named = recipe.describing.captions == ["named"] and "speaker" in columns_of(recipe.describing.prompt)
+    return (set(corpus.speaker_names.values()) or set(corpus.genders)) if named else set()

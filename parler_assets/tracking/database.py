@@ -1,0 +1,67 @@
+"""MLflow's SQLite file: created whole or not at all, and put aside where it is damaged.
+
+MLflow creates its tables over seconds, in many transactions: a kill or a full disk in between leaves a file that it can
+never open again. So it is created under another name and renamed. Whoever calls holds the store's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+HALF_MADE = "already exists"  # what MLflow says of tables that a creation left behind when it was killed
+
+
+def file_of(uri: str) -> Path | None:
+    """The file behind a `sqlite:///` URI; None for a server or another database."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def ensure(file: Path) -> None:
+    """See to it that `file` is a database that MLflow can open: a missing one is made, a damaged one made anew."""
+    if file.exists() and not sound(file):
+        put_aside(file)
+    if not file.exists():
+        _create(file)
+
+
+def put_aside(file: Path) -> Path:
+    """Rename a database that cannot be used, so that it blocks nothing and nothing in it is lost."""
+    kept = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        part = file.with_name(file.name + suffix)
+        if part.exists():
+            part.replace(kept.with_name(kept.name + suffix))
+    logger.warning("%s is damaged: it is kept as %s, and a new one is made", file, kept.name)
+    return kept
+
+
+def sound(file: Path) -> bool:
+    """Whether SQLite can read all of it. One that is locked is in use, and therefore sound."""
+    if not file.stat().st_size:
+        return False
+    connection = sqlite3.connect(file, timeout=20)
+    try:
+        return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+
+
+def _create(file: Path) -> None:
+    from mlflow import MlflowClient
+
+    new = file.with_name(f".{file.name}.new-{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
