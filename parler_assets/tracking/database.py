@@ -14,8 +14,6 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-HALF_MADE = "already exists"  # what MLflow says of tables that a creation left behind when it was killed
-
 
 def file_of(uri: str) -> Path | None:
     """The file behind a `sqlite:///` URI; None for a server or another database."""
@@ -30,6 +28,17 @@ def ensure(file: Path) -> None:
         _create(file)
 
 
+def is_half_made(error: BaseException | None) -> bool:
+    """Whether MLflow failed on the tables themselves (one exists already, a column is missing), as a creation that was
+    killed leaves them; and not on a file that is locked, full or not to be written.
+    """
+    while error is not None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return True
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return False
+
+
 def put_aside(file: Path) -> Path:
     """Rename a database that cannot be used, so that it blocks nothing and nothing in it is lost."""
     kept = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
@@ -41,11 +50,11 @@ def put_aside(file: Path) -> Path:
     return kept
 
 
-def sound(file: Path) -> bool:
+def sound(file: Path, patience: float = 20.0) -> bool:
     """Whether SQLite can read all of it. One that is locked is in use, and therefore sound."""
     if not file.stat().st_size:
         return False
-    connection = sqlite3.connect(file, timeout=20)
+    connection = sqlite3.connect(file, timeout=patience)
     try:
         return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except sqlite3.OperationalError as error:

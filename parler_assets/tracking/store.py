@@ -74,7 +74,7 @@ class Store:
             try:
                 return self._connected()
             except Exception as error:
-                if not self.file or database.HALF_MADE not in str(error):
+                if not self.file or not database.is_half_made(error):
                     raise
                 database.put_aside(self.file)
                 database.ensure(self.file)

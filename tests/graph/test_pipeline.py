@@ -323,3 +323,34 @@ def test_a_prompt_edit_recomputes_the_descriptions_and_what_is_below(second, gra
 def test_a_value_typed_in_the_launchpad_holds_for_that_run(second, graph: Graph):
     changed = graph.run("training_set", "finetuned_checkpoint", trainer={"learning_rate": 0.002})
     assert computed(changed) == {"finetuned_checkpoint"}
+
+
+GONE = {"uri": "http://127.0.0.1:9"}  # nobody listens there
+
+
+def losses(graph: Graph, run: str) -> list[int]:
+    client = MlflowClient(f"sqlite:///{graph.data / 'mlflow.db'}")
+    return [point.step for point in client.get_metric_history(run, "loss")]
+
+
+def test_a_training_without_mlflow_is_finished_and_recorded_by_the_next_run(second, graph: Graph, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    wanted = ("finetuned_checkpoint", "evaluation_samples", "scorecard")
+    alone = graph.run(*wanted, trainer={"learning_rate": 0.003}, tracking=GONE)
+    assert alone.success
+    assert computed(alone) == set(wanted)
+    assert "could not be reached" in metadata(alone)["finetuned_checkpoint"]["mlflow"]
+    assert "could not be reached" in metadata(alone)["scorecard"]["mlflow"]
+    after = graph.run(*wanted, trainer={"learning_rate": 0.003})
+    assert computed(after) == set()
+    training, scores = (
+        metadata(after)[name]["mlflow"].split("/")[-1] for name in ("finetuned_checkpoint", "scorecard")
+    )
+    assert losses(graph, training) == [1, 2, 3, 4]
+    client = MlflowClient(f"sqlite:///{graph.data / 'mlflow.db'}")
+    assert client.get_run(scores).data.tags["mlflow.parentRunId"] == training
+
+    (graph.data / "mlflow.db").unlink()
+    anew = graph.run(*wanted, trainer={"learning_rate": 0.003})
+    assert computed(anew) == set()
+    assert losses(graph, metadata(anew)["finetuned_checkpoint"]["mlflow"].split("/")[-1]) == [1, 2, 3, 4]
