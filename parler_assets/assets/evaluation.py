@@ -126,15 +126,16 @@ def record_or_warn(context: dg.AssetExecutionContext, run: Run, scores: "Scores"
 
     None where MLflow is gone, which is no reason to fail: the next materialization records them.
     """
-    former = remembered(scores.folder).get("mlflow_run") if scores.reused else None
+    known = remembered(scores.folder)
+    same = scores.reused and known.get("digest", scores.digest) == scores.digest  # older records have none
+    recorded = known.get("mlflow_run") if same else None
     try:
-        if former and run.store.has(former):
-            return former
-        with run.recording():
-            run.metrics(scores.numbers)
-            run.artifact(report, "report")
+        if not run.store.has(recorded):
+            with run.recording():
+                run.metrics(scores.numbers)
+                run.artifact(report, "report")
+            recorded = run.id
     except TrackingError as error:
         context.log.warning(str(error))
-        return former
-    remember(scores.folder, mlflow_run=run.id)
-    return run.id
+    remember(scores.folder, digest=scores.digest, mlflow_run=recorded)
+    return recorded
