@@ -61,8 +61,7 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.experiments.sweep import run_sweep
 
         settings, built = trainer.settings(), built_stages(recipe, workspace)
-        sections = {"evaluation": evaluator, "describing": writer, "annotation": tagger}
-        chosen = recipe.model_copy(update={name: section.settings() for name, section in sections.items()})
+        chosen = as_set(recipe, evaluation=evaluator, describing=writer, annotation=tagger)
         with sweep_record(context, workspace, tracking, settings) as record:
             with accelerator.acquire(cards_for(settings)) as device:
                 result = run_sweep(
@@ -72,9 +71,7 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
                     settings,
                     device=device,
                     on_metrics=lines(context, list(settings.variants), record),
-                    score=lambda name, trained: variant_scores(
-                        name, trained, built, workspace.sweep, chosen, first(device)
-                    ),
+                    score=lambda name, done: variant_scores(name, done, built, workspace.sweep, chosen, first(device)),
                     on_variant=record.finished,
                     rebuild=workspace.rebuild,
                 )
@@ -83,6 +80,11 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return sweep
+
+
+def as_set(recipe: Recipe, **sections: SettingsResource) -> Recipe:
+    """The recipe with this run's values of some of its sections."""
+    return recipe.model_copy(update={name: section.settings() for name, section in sections.items()})
 
 
 def sweep_record(
