@@ -6,17 +6,20 @@ lock back however its holder ends, so a crash leaves no card taken.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock, Timeout
 from pydantic import Field
+
+logger = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds between two looks for a free card
 
@@ -84,16 +87,21 @@ def _named(wanted: str, found: int) -> list[int]:
 def _reserve(among: list[int], needed: int, locks: Path, held: ExitStack) -> list[int]:
     """Lock `needed` cards and give their numbers.
 
-    Only the holder of the queue's lock collects cards, so that no two wait for each other with half of theirs in hand.
+    One at a time collects several cards, so that no two wait for each other with half of theirs in hand. Who wants one
+    card does not queue behind: it holds nothing while it waits.
     """
     chosen: list[int] = []
-    with _lock(locks, "queue"):
+    said = False
+    with _lock(locks, "queue") if needed > 1 else nullcontext():
         while True:
             for card in among:
                 if card not in chosen and len(chosen) < needed and _taken(_lock(locks, _name(card)), held):
                     chosen.append(card)
             if len(chosen) == needed:
                 return sorted(chosen)
+            if not said:
+                logger.warning("waiting for %d of the GPUs %s: other steps or commands use them", needed, among)
+                said = True
             time.sleep(PAUSE)
 
 

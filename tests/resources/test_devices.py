@@ -88,6 +88,18 @@ def test_two_that_wait_for_two_cards_each_do_not_hold_one_each():
     assert [answers.get().count(",") for _ in waiting] == [1, 1]
 
 
+def test_who_waits_for_a_card_that_is_busy_keeps_nobody_from_another():
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    with acquire("cuda:0", count=three):
+        waiting = context.Process(target=_report, args=(1, answers, "cuda:0"))
+        waiting.start()
+        with acquire("auto", 2, count=three) as device:
+            assert device == "cuda:1,2"
+    waiting.join(60)
+    assert answers.get() == "cuda:0"
+
+
 def test_cards_are_locked_by_the_name_that_all_processes_know(monkeypatch):
     """What is card 0 here may be card 1 there: CUDA_VISIBLE_DEVICES tells."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
@@ -125,8 +137,8 @@ def _hold(ready, never) -> None:
         never.wait()
 
 
-def _report(cards: int, answer) -> None:
-    with acquire("auto", cards, count=three) as device:
+def _report(cards: int, answer, wanted: str = "auto") -> None:
+    with acquire(wanted, cards, count=three) as device:
         answer.put(device)
 
 
