@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from parler_assets.recipe import Recipe
     from parler_assets.resources.workspace import Workspace
-    from parler_assets.tts.serving.synthesizer import Sayer
+    from parler_assets.tts.serving.synthesizer import Synthesizer
 
 app = typer.Typer(add_completion=False)
 RecipeOption = Annotated[
@@ -44,7 +44,8 @@ def say(
     kind = SUFFIXES.get(output.suffix.lower())
     if kind is None:
         _fail(f"{output}: ends in none of {', '.join(SUFFIXES)}: choose the format by its suffix")
-    from parler_assets.tts.serving.synthesizer import Request, SayError
+    from parler_assets.tts.serving.synthesizer import Request
+    from parler_assets.tts.serving.text import SayError
 
     said = sys.stdin.read() if text == "-" else text
     with _sayer(recipe, checkpoint, device) as sayer:
@@ -145,12 +146,12 @@ def _device(wanted: str, workspace: Workspace) -> Iterator[str]:
 
 
 @contextmanager
-def _sayer(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Sayer]:
+def _sayer(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Synthesizer]:
     """A loaded checkpoint that speaks as the recipe says; the device is held while it is in use."""
     chosen, workspace, _ = _opened(recipe)
     folder = checkpoint or _finetuned(workspace)
     from parler_assets.tts.base import BaseError, validate_base
-    from parler_assets.tts.serving.synthesizer import load_sayer
+    from parler_assets.tts.serving.synthesizer import load_synthesizer
 
     try:
         validate_base(folder)
@@ -160,7 +161,7 @@ def _sayer(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
 
     with _device(device, workspace) as where:
         try:
-            yield load_sayer(folder, chosen.evaluation, chosen.describing, where)
+            yield load_synthesizer(folder, chosen.evaluation, chosen.describing, where)
         except BrokenCheckpoint as error:  # on loading, or what `say` asked of it
             _fail(str(error))
 
@@ -177,7 +178,7 @@ def _built(recipe: str | None, device: str) -> Iterator[tuple[Any, Any, Any, str
     """Recipe, workspace, the finished stages an evaluation reads, and the device."""
     chosen, workspace, _ = _opened(recipe)
     from parler_assets.storage import ShardError, read_manifest
-    from parler_assets.tts.experiments.evaluate import Built
+    from parler_assets.tts.experiments.evaluate import StageOutputs
 
     base = workspace.remembered(workspace.base_checkpoint).get("path")
     try:
@@ -187,7 +188,9 @@ def _built(recipe: str | None, device: str) -> Iterator[tuple[Any, Any, Any, str
     raw = {name: workspace.lane(name, "raw_dataset") for name in chosen.corpora}
     bins = {name: workspace.lane(name, "text_bins") for name, corpus in chosen.corpora.items() if corpus.written}
     with _device(device, workspace) as where:
-        built = Built(workspace.training_set, Path(base or os.devnull), raw, bins, workspace.scorecard / "probes")
+        built = StageOutputs(
+            workspace.training_set, Path(base or os.devnull), raw, bins, workspace.scorecard / "probes"
+        )
         yield chosen, workspace, built, where
 
 

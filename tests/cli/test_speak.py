@@ -11,7 +11,7 @@ from parler_assets.cli import speak as cli_speech
 from parler_assets.cli.app import app
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
-from parler_assets.tts.serving.synthesizer import Sayer
+from parler_assets.tts.serving.synthesizer import Synthesizer
 from tests.tts.test_serve import Tone, broken, huge
 
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_done_ends_with_its_remedy(arguments, message, tmp_path, 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_say_writes_the_format_of_the_suffix(suffix, tmp_path: Path, monkeypatch):
     settings = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"])
-    sayer = Sayer(Tone(), settings, Describing())
+    sayer = Synthesizer(Tone(), settings, Describing())
     monkeypatch.setattr(cli_speech, "_sayer", lambda *_: __import__("contextlib").nullcontext(sayer))
     file = tmp_path / f"out.{suffix}"
     result = run("say", "Hello there.", "--voice", "talia", "--style", "happy", "--rate", "quite fast", "-o", str(file))

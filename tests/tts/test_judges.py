@@ -6,13 +6,14 @@ import pytest
 
 from parler_assets.recipe import Evaluation
 from parler_assets.tts.scoring import card
-from parler_assets.tts.scoring.asr import errors_of
 from parler_assets.tts.scoring.judges import judge_samples
 from parler_assets.tts.scoring.statistics import Missing, Score
+from parler_assets.tts.scoring.words import errors_of
 from tests.speech.test_quality import weights  # noqa: F401
 from tests.support.evaluation_samples import sample_rows, write_samples
 from tests.support.tiny_whisper import write_tiny_whisper
 
+OURS = ("base", "finetuned")
 HEARD = "Open the door, and wait!"
 
 
@@ -31,7 +32,10 @@ def test_what_whisper_hears_becomes_a_word_error_rate(tmp_path, whisper, monkeyp
     write_samples(tmp_path / "samples", rows)
     values, reasons = judge_samples(tmp_path / "samples", rows, tmp_path / "judged", settings(whisper))
     assert len(values) == 8, "two of each system"
-    assert {found["heard_open"] for found in values.values()} == {HEARD}
+    prompts = {system: [name.split("/", 1)[1] for name in values if name.startswith(system)] for system in OURS}
+    assert len(prompts["base"]) == 2
+    assert prompts["base"] == prompts["finetuned"]
+    assert {found["transcript_open"] for found in values.values()} == {HEARD}
     assert "word_error_rate_open" not in reasons
     judged = [{**row, **values.get(row["id"], {}), **_errors(row, values)} for row in rows]
     found = {score.metric: score for score in card.judged_scores("finetuned", _of(judged, "finetuned"), reasons)}
@@ -50,7 +54,7 @@ def test_squim_and_whisper_judge_the_same_samples(tmp_path, whisper, weights, mo
     write_samples(tmp_path / "samples", rows)
     values, reasons = judge_samples(tmp_path / "samples", rows, tmp_path / "judged", settings(whisper, judged=1))
     assert set(reasons) == {"distillmos"}
-    assert all(0 <= found["squim_stoi"] <= 1 and found["heard_open"] == HEARD for found in values.values())
+    assert all(0 <= found["squim_stoi"] <= 1 and found["transcript_open"] == HEARD for found in values.values())
 
 
 def test_a_folder_without_weights_is_a_named_gap(tmp_path, whisper):
@@ -61,7 +65,7 @@ def test_a_folder_without_weights_is_a_named_gap(tmp_path, whisper):
     write_samples(tmp_path / "samples", rows)
     values, reasons = judge_samples(tmp_path / "samples", rows, tmp_path / "judged", settings(tmp_path))
     assert "cannot be loaded here" in reasons["word_error_rate_open"]
-    assert not any("heard_open" in found for found in values.values())
+    assert not any("transcript_open" in found for found in values.values())
 
 
 def _of(rows, system):
@@ -69,6 +73,6 @@ def _of(rows, system):
 
 
 def _errors(row, values) -> dict:
-    heard = values.get(row["id"], {}).get("heard_open")
+    heard = values.get(row["id"], {}).get("transcript_open")
     counts = {} if heard is None else errors_of(row["text"], heard)
     return {f"{name}_open": count for name, count in counts.items()}

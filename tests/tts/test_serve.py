@@ -25,8 +25,9 @@ from safetensors.torch import load_file, save_file
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.serving.app import speech_app
-from parler_assets.tts.serving.synthesizer import CHUNK, Request, Sayer, SayError, chunks, load_sayer, opened, readable
-from parler_assets.tts.synthesis.prompts import RATES
+from parler_assets.tts.serving.synthesizer import Request, Synthesizer, load_synthesizer
+from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, opened
+from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.voice import BrokenCheckpoint, Utterance
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
@@ -64,12 +65,12 @@ def tone():
 
 
 @contextmanager
-def running(sayer: Sayer):
+def running(synthesizer: Synthesizer):
     """The address of a server that runs on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(speech_app(sayer), host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(speech_app(synthesizer), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -81,7 +82,7 @@ def running(sayer: Sayer):
 
 @pytest.fixture
 def address(tone):
-    with running(Sayer(tone, SETTINGS, Describing())) as url:
+    with running(Synthesizer(tone, SETTINGS, Describing())) as url:
         yield url
 
 
@@ -278,25 +279,25 @@ BRIEF = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_parts_of_a_long_text_go_on_from_its_first_as_say_lets_them(stream):
+def test_parts_of_a_long_text_continue_from_its_first_as_say_lets_them(stream):
     told, served = Carrying(), Carrying()
-    said = Sayer(told, BRIEF, Describing()).speak(Request(LONG, "Talia"))
+    said = Synthesizer(told, BRIEF, Describing()).speak(Request(LONG, "Talia"))
     body = {"input": LONG, "voice": "Talia", "response_format": "pcm", "stream": stream}
-    with running(Sayer(served, BRIEF, Describing())) as url:
+    with running(Synthesizer(served, BRIEF, Describing())) as url:
         answer = httpx.post(f"{url}/v1/audio/speech", json=body)
     assert len(answer.content) == 2 * len(said.samples)
     assert (served.sizes, served.after, served.seeds) == (told.sizes, told.after, told.seeds)
     assert served.heard == told.heard
 
 
-def test_long_texts_of_two_clients_do_not_go_on_from_each_other():
+def test_long_texts_of_two_clients_do_not_continue_from_each_other():
     tone = Carrying()
     texts = [" ".join(f"{letter * 90}." for letter in letters) for letters in ("abc", "xyz")]
 
     def ask(text):
         return httpx.post(f"{url}/v1/audio/speech", json={"input": text, "voice": "Jerry", "response_format": "pcm"})
 
-    with running(Sayer(tone, BRIEF, Describing())) as url, ThreadPoolExecutor(2) as pool:
+    with running(Synthesizer(tone, BRIEF, Describing())) as url, ThreadPoolExecutor(2) as pool:
         sizes = [len(answer.content) for answer in pool.map(ask, texts)]
     assert sizes[0] == sizes[1]
     pairs = {after[0] + text[0] for text, after in tone.behind if after}
@@ -339,9 +340,9 @@ SHORT = SETTINGS.model_copy(update={"max_seconds": 0.5})
 
 @pytest.mark.parametrize(("change", "remark"), [(silenced, "is silent"), (never_ending, "did not end by itself")])
 def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, remark, tmp_path):
-    sayer = load_sayer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
+    synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
     asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
-    with running(sayer) as url:
+    with running(synthesizer) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
         events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
         counts = httpx.get(f"{url}/health").json()["chunks"]
@@ -355,9 +356,9 @@ def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, 
 
 
 def test_a_checkpoint_that_computes_no_numbers_is_answered_with_500(tmp_path):
-    sayer = load_sayer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
+    synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
     asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
-    with running(sayer) as url:
+    with running(synthesizer) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
         events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
         health = httpx.get(f"{url}/health").json()
@@ -375,7 +376,7 @@ def test_weights_that_are_no_numbers_are_refused_on_loading(tmp_path):
         weights[name][0, 0] = float("nan")
 
     with pytest.raises(BrokenCheckpoint, match=r"fc1.*its training diverged"):
-        load_sayer(broken(tmp_path / "checkpoint", diverged), SHORT, Describing())
+        load_synthesizer(broken(tmp_path / "checkpoint", diverged), SHORT, Describing())
 
 
 def wait_for(condition, seconds: float = 20) -> bool:
@@ -413,20 +414,20 @@ def test_chunks_lose_no_letter_and_keep_their_limit(text):
     ],
 )
 def test_markup_and_emoji_are_not_read_out(text, plain):
-    assert readable(text) == plain
+    assert clean(text) == plain
 
 
 def test_say_joins_the_chunks_with_pauses():
     tone = Tone()
     text = f"{'a' * 100}. {'b' * 100}."
-    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
-    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000), "a sentence is not cut to be gone on from"
+    spoken = Synthesizer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000), "a sentence is not cut to be continued from"
     assert spoken.remarks == ()
     assert tone.sizes == [1, 1]
 
 
 class Carrying(Tone):
-    """A tone with codes, that notes what each batch goes on from."""
+    """A tone with codes, that notes what each batch continues from."""
 
     def __init__(self, stops: bool = True) -> None:
         super().__init__()
@@ -437,22 +438,22 @@ class Carrying(Tone):
         self.behind += [(text, self.after[-1]) for text in texts]
         self.seeds += seed
         said = super().speak(texts, descriptions, settings, seed)
-        return [replace(one, stopped=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
+        return [replace(one, ended=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_parts_of_a_long_text_go_on_from_its_first(stops):
+def test_parts_of_a_long_text_continue_from_its_first(stops):
     tone = Carrying(stops)
     text = " ".join(f"{letter * 90}." for letter in "abcdef")
     settings = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
-    Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    Synthesizer(tone, settings, Describing()).speak(Request(text, "Talia"))
     first = f"{'a' * 90}."
     assert tone.sizes == [1, 3, 2]
     assert tone.after == [None, *[first if stops else None] * 2], "not from speech that was cut"
     assert [said for said, _ in tone.heard][1:3] == [f"{'b' * 90}.", f"{'c' * 90}."]
 
 
-def test_a_part_that_does_not_come_out_is_spoken_by_itself(monkeypatch):
+def test_a_part_that_fails_is_spoken_by_itself(monkeypatch):
     """The model ends at once behind what was said before: as one does that never heard two sentences in a clip."""
     tone = Carrying()
     speak = tone.speak
@@ -464,7 +465,7 @@ def test_a_part_that_does_not_come_out_is_spoken_by_itself(monkeypatch):
     monkeypatch.setattr(tone, "speak", brief)
     text = " ".join(f"{letter * 90}." for letter in "abc")
     settings = SETTINGS.model_copy(update={"max_seconds": 20})
-    spoken = Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    spoken = Synthesizer(tone, settings, Describing()).speak(Request(text, "Talia"))
     assert len(spoken.samples) == 3 * 91 * 400 + 2 * int(0.18 * 16000)
     assert tone.after == [None, f"{'a' * 90}.", None]
 
@@ -477,10 +478,10 @@ def test_parts_and_the_first_fit_together_and_lose_no_letter(text):
 
 
 def test_chunks_fit_the_seconds_the_recipe_allows():
-    sayer = Sayer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
-    assert sayer.longest("moderate speed") == 104
-    assert sayer.longest("very slowly") < sayer.longest("very fast") < CHUNK
-    pieces, _ = sayer.check(Request("word " * 100, "Jerry"))
+    synthesizer = Synthesizer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
+    assert synthesizer.longest("moderate speed") == 104
+    assert synthesizer.longest("very slowly") < synthesizer.longest("very fast") < CHUNK
+    pieces, _ = synthesizer.check(Request("word " * 100, "Jerry"))
     assert max(map(len, pieces)) <= 104
 
 
@@ -489,7 +490,7 @@ def test_say_says_what_was_cut_and_what_is_silent(monkeypatch):
     loud = np.sin(np.arange(16000)).astype(np.float32)
     said = [Utterance(loud, 16000, 0.1, False), Utterance(loud * 0, 16000, 0.1, True)]
     monkeypatch.setattr(tone, "speak", lambda *_: [said.pop(0)])
-    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
+    spoken = Synthesizer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
     assert spoken.remarks[0] == "part 1 of 2 did not end by itself and was cut at 1.0 s"
     assert "part 2 of 2 is silent" in spoken.remarks[1]
 
@@ -497,5 +498,5 @@ def test_say_says_what_was_cut_and_what_is_silent(monkeypatch):
 def test_say_refuses_before_it_generates():
     tone = Tone()
     with pytest.raises(SayError, match="unknown voice"):
-        Sayer(tone, SETTINGS, Describing()).say(Request("Hello.", "Bob"))
+        Synthesizer(tone, SETTINGS, Describing()).speak(Request("Hello.", "Bob"))
     assert tone.sizes == []

@@ -19,7 +19,8 @@ from parler_assets.speech.audio import decode, encode
 from parler_assets.storage import Part
 from parler_assets.tts.data.codes_file import SCHEMA, with_codes_file, write_codes
 from parler_assets.tts.scoring.stage import score_samples
-from parler_assets.tts.synthesis.prompts import RATES, PromptError, base_id, evaluation_prompts, marked, with_phrase
+from parler_assets.tts.synthesis.prompts import PromptError, base_id, evaluation_prompts, marked, with_phrase
+from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.samples import synthesize_samples
 from parler_assets.tts.synthesis.voice import Utterance
 from tests.support.evaluation_samples import PITCHES, buzz
@@ -153,7 +154,7 @@ class BuzzCodec:
 
 
 def annotate(clips, texts, settings, device="cpu", *, room=True) -> pa.Table:
-    from parler_assets.tts.report.picture import pitch_contour
+    from parler_assets.tts.scoring.contour import pitch_contour
 
     pitches = [contour[contour > 0] for contour in map(pitch_contour, clips)]
     rates = [len(text) / clip.seconds for text, clip in zip(texts, clips, strict=True)]
@@ -174,9 +175,9 @@ def workshop(tmp_path, monkeypatch):
     ObedientVoice.batches = []
     stand_ins = {
         "descriptions.describe_attributes": describe,
-        "codec.load_codec": lambda *_: BuzzCodec(),
-        "annotators.annotate": annotate,
-        "bins.bin_table": bin_table,
+        "codec.codec.load_codec": lambda *_: BuzzCodec(),
+        "annotation.stage.annotate": annotate,
+        "binning.bins.bin_table": bin_table,
     }
     for name, member in stand_ins.items():
         monkeypatch.setattr(f"parler_assets.speech.{name}", member)
@@ -264,7 +265,7 @@ def test_nothing_is_generated_twice_and_a_changed_temperature_is(workshop):
     assert not samples_of(workshop, temperature=0.7).reused
 
 
-def test_a_killed_run_goes_on_at_the_missing_batch(workshop, monkeypatch):
+def test_a_killed_run_continues_at_the_missing_batch(workshop, monkeypatch):
     speak = ObedientVoice.speak_each
 
     def fail(self, *arguments):

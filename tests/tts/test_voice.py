@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from parler_assets.recipe import Evaluation
-from parler_assets.tts.synthesis.voice import Spoke, Voice
+from parler_assets.tts.synthesis.voice import Voice, VoicePrompt
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
 SETTINGS = Evaluation(speakers=["Jerry"], styles=["happy"], max_seconds=3.0)
@@ -27,12 +27,12 @@ def test_samples_are_given_out_as_they_end(voice):
     seeds = [3, 1, 8]
     given = list(voice.speak_each(TEXTS, SAID, SETTINGS, seeds))
     assert {place for place, _ in given} == {0, 1, 2}
-    assert [said.stopped for _, said in given] == [True, True, False], "the one that was cut comes last"
+    assert [said.ended for _, said in given] == [True, True, False], "the one that was cut comes last"
     assert all(said.seconds > 0 for _, said in given)
     whole = voice.model.generate(**voice._inputs(TEXTS, SAID), **voice.sampling(SETTINGS), seed=seeds)
     for place, said in given:
         assert len(said.samples) == whole.audios_length[place]
-        assert said.stopped == whole.ended[place]
+        assert said.ended == whole.ended[place]
         torch.testing.assert_close(torch.from_numpy(said.samples), whole.sequences[place, : len(said.samples)])
 
 
@@ -42,10 +42,10 @@ def test_a_batch_comes_in_the_order_of_its_texts(voice):
     torch.testing.assert_close(torch.from_numpy(said[1].samples), torch.from_numpy(alone[0].samples))
 
 
-def test_speech_that_goes_on_from_other_speech(voice):
+def test_speech_that_continues_from_other_speech(voice):
     """What comes after is what `generate` says behind the same words and codes, without what stood before."""
     (first,) = voice.speak(TEXTS[:1], SAID[:1], SETTINGS, 3)
-    after = Spoke(TEXTS[0], first.codes)
+    after = VoicePrompt(TEXTS[0], first.codes)
     said = voice.speak(TEXTS[1:], SAID[:1] * 2, SETTINGS, [1, 8], after)
     joined = [f"{TEXTS[0]} {text}" for text in TEXTS[1:]]
     codes = torch.from_numpy(first.codes).expand(2, -1, -1)
@@ -59,16 +59,16 @@ def test_speech_that_goes_on_from_other_speech(voice):
         torch.testing.assert_close(torch.from_numpy(one.samples), sequence[T * voice.hop :][: len(one.samples)])
 
 
-def test_speech_that_goes_on_is_streamed_as_it_is_spoken(voice):
-    """Pieces joined are the speech, whether it goes on from other speech or not, and its codes come with it."""
+def test_speech_that_continues_is_streamed_as_it_is_spoken(voice):
+    """Pieces joined are the speech, whether it continues from other speech or not, and its codes come with it."""
     (first,) = voice.speak(TEXTS[:1], SAID[:1], SETTINGS, 3)
-    for after in (None, Spoke(TEXTS[0], first.codes)):
+    for after in (None, VoicePrompt(TEXTS[0], first.codes)):
         heard, ended = streamed(voice.stream(TEXTS[1:], SAID[:1] * 2, SETTINGS, [1, 8], after))
         spoken = voice.speak(TEXTS[1:], SAID[:1] * 2, SETTINGS, [1, 8], after)
         for parts, given, one in zip(heard, ended, spoken, strict=True):
             torch.testing.assert_close(torch.cat(parts), torch.from_numpy(one.samples), atol=1e-4, rtol=1e-3)
             assert given.codes.tolist() == one.codes.tolist()
-            assert given.stopped == one.stopped
+            assert given.ended == one.ended
 
 
 def streamed(stream):
