@@ -29,7 +29,7 @@ def test_samples_are_given_out_as_they_end(voice):
     assert {place for place, _ in given} == {0, 1, 2}
     assert [said.ended for _, said in given] == [True, True, False], "the one that was cut comes last"
     assert all(said.seconds > 0 for _, said in given)
-    whole = voice.model.generate(**voice._inputs(TEXTS, SAID), **voice.sampling(SETTINGS), seed=seeds)
+    whole = voice.model.generate(**voice.inputs(TEXTS, SAID), **voice.sampling(SETTINGS), seed=seeds)
     for place, said in given:
         assert len(said.samples) == whole.audios_length[place]
         assert said.ended == whole.ended[place]
@@ -50,7 +50,7 @@ def test_speech_that_continues_from_other_speech(voice):
     joined = [f"{TEXTS[0]} {text}" for text in TEXTS[1:]]
     codes = torch.from_numpy(first.codes).expand(2, -1, -1)
     options = voice.sampling(SETTINGS) | {"audio_codes": codes, "seed": [1, 8]}
-    whole = voice.model.generate(**voice._inputs(joined, SAID[:1] * 2), **options)
+    whole = voice.model.generate(**voice.inputs(joined, SAID[:1] * 2), **options)
     T = first.codes.shape[1]
     assert len(first.samples) == T * voice.hop
     for one, code, sequence in zip(said, whole.codes, whole.sequences, strict=True):

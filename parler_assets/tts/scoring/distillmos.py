@@ -74,8 +74,8 @@ def compressed(sounds: Tensor) -> Tensor:
 def load_distillmos(device: str = "cpu") -> DistillMos:
     """The network with the published weights, which lie in the package."""
     spec = find_spec("distillmos")
-    [folder] = spec.submodule_search_locations if spec else []
-    [weights] = sorted(Path(folder, "weights").glob("*.pt"))
+    folders = (spec.submodule_search_locations if spec else None) or []
+    [weights] = [path for folder in folders for path in Path(folder, "weights").glob("*.pt")]
     network = DistillMos()
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True)["model"])
     return network.to(device).eval()

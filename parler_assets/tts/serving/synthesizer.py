@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from parler_assets.tts.synthesis.rates import RATES, characters_per_second
 if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance, VoicePrompt
 
+T = TypeVar("T")
 LEAST = 40  # characters of a chunk, however few seconds a recipe lets the model speak
 PAUSE = 0.18  # seconds between chunks
 
@@ -180,8 +181,7 @@ class Synthesizer:
         A checkpoint that was trained on single sentences alone, as the sample's is, ends with the first.
         """
         lost = [place for place, one in enumerate(spoken) if not is_complete(texts[place], one)]
-        asked = ([given[place] for place in lost] for given in (texts, descriptions, seeds))
-        again = self.speak_parts(*asked) if lost else []
+        again = self.speak_parts(_at(lost, texts), _at(lost, descriptions), _at(lost, seeds)) if lost else []
         replaced = dict(zip(lost, again, strict=True))
         return [replaced.get(place, one) for place, one in enumerate(spoken)]
 
@@ -190,8 +190,13 @@ class Synthesizer:
         from parler_assets.tts.synthesis.voice import VoicePrompt
 
         fits = spoken.duration <= 0.6 * self.settings.max_seconds
-        usable = spoken.codes is not None and fits and not remarks_on(spoken, 1, 1)
-        return VoicePrompt(text, spoken.codes) if usable else None
+        if spoken.codes is None or not fits or remarks_on(spoken, 1, 1):
+            return None
+        return VoicePrompt(text, spoken.codes)
+
+
+def _at(places: Sequence[int], values: Sequence[T]) -> list[T]:
+    return [values[place] for place in places]
 
 
 def joined(sounds: Sequence[np.ndarray], rate: int) -> np.ndarray:

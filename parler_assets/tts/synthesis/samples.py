@@ -128,7 +128,8 @@ class _Plan:
         return [_Job(system) for system in ("real", "copy") if self.clips.numbers] + spoken
 
     def make(self, index: int) -> Part:
-        job, aside = self.jobs[index], []
+        job = self.jobs[index]
+        aside: list[SetAside] = []
         if job.prompts:
             rows, aside = self.speaker.rows(job.system, job.prompts)
         elif job.system == "real":

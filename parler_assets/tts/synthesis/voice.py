@@ -183,12 +183,12 @@ class Voice:
     def _behind(self, texts: Sequence[str], descriptions: Sequence[str], after: VoicePrompt | None) -> tuple[dict, int]:
         """What the model reads, and how many frames stand before what it is to say."""
         if after is None:
-            return self._inputs(texts, descriptions), 0
-        inputs = self._inputs([f"{after.text} {text}" for text in texts], descriptions)
+            return self.inputs(texts, descriptions), 0
+        inputs = self.inputs([f"{after.text} {text}" for text in texts], descriptions)
         inputs["audio_codes"] = torch.from_numpy(after.codes)[None].expand(len(texts), -1, -1)
         return inputs, after.codes.shape[1]
 
-    def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
+    def inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
         description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)
         prompt = self.tokenizers.prompt(list(texts), padding=True, return_tensors="pt").to(self.device)
         return {
