@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from safetensors import safe_open
 
 from parler_assets.recipe import Evaluation
 from parler_assets.tts.scoring import card
@@ -46,6 +48,18 @@ def test_what_whisper_hears_becomes_a_word_error_rate(tmp_path, whisper, monkeyp
     assert isinstance(found["distillmos"], Missing)
     again, _ = judge_samples(tmp_path / "samples", rows, tmp_path / "judged", settings(whisper))
     assert again == values
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_checkpoint_in_half_precision_as_it_is_published_is_heard(tmp_path, dtype, monkeypatch):
+    monkeypatch.delenv("PARLER_WEIGHTS", raising=False)
+    folder = write_tiny_whisper(tmp_path / "whisper", HEARD, dtype)
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {dtype}  # noqa: SIM118
+    rows = sample_rows(("happy",))
+    write_samples(tmp_path / "samples", rows)
+    values, _ = judge_samples(tmp_path / "samples", rows, tmp_path / "judged", settings(folder, judged=1))
+    assert {found["transcript_open"] for found in values.values()} == {HEARD}
 
 
 def test_squim_and_whisper_judge_the_same_samples(tmp_path, whisper, weights, monkeypatch):  # noqa: F811
