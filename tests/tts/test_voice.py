@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from parler_assets.recipe import Evaluation
+from parler_assets.speech.codec import codec as codecs
 from parler_assets.tts.synthesis.voice import Voice, VoicePrompt
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
@@ -81,3 +82,23 @@ def streamed(stream):
             return heard, ended.value
         for kept, part in zip(heard, pieces, strict=True):
             kept.append(torch.from_numpy(part))
+
+
+def test_decoding_stays_within_its_budget_of_frames(voice, monkeypatch):
+    """Many sounds of one length are decoded in parts, and are what they are at once."""
+    codec = codecs.Codec(voice.model.audio_encoder)
+    codes = [torch.randint(0, codec.codebook_size, (codec.codebooks, 7)) for _ in range(5)]
+    whole = codec.decode_tensors(codes)
+    sizes: list[int] = []
+    decode = codec.network.decode
+
+    def counted(audio_codes):
+        sizes.append(audio_codes.shape[0] * audio_codes.shape[-1])
+        return decode(audio_codes=audio_codes)
+
+    monkeypatch.setattr(codec.network, "decode", counted)
+    monkeypatch.setattr(codecs.alike, "__defaults__", (15,))
+    for one, other in zip(codec.decode_tensors(codes), whole, strict=True):
+        torch.testing.assert_close(one, other)
+    assert sizes == [14, 14, 7]
+    assert codecs.alike([40, 3, 3], 0.5) == [[0], [1, 2]], "a longer one is decoded all the same"

@@ -16,6 +16,7 @@ from parler_assets.storage import SetAside
 from parler_assets.tts.data import HELD_OUT, Split, open_split
 
 PER_CELL = 4  # clips of one speaker and style: enough for a ceiling with an interval
+AT_ONCE = 16  # copies whose samples are in memory together
 KEPT = ("speaker", "style", "text", "description")
 
 
@@ -79,10 +80,12 @@ class HeldOutClips:
         """Rows of the clips encoded and decoded by the codec."""
         from parler_assets.speech.codec.codec import load_codec
 
-        codec = load_codec(self.codec, device)
-        sounds = codec.decode([self.split.clip(number).T for number in self.numbers])
-        pairs = zip(self.rows, sounds, strict=True)
-        return [_clip_row("copy", row, sound, codec.sampling_rate) for row, sound in pairs]
+        codec, rows = load_codec(self.codec, device), []
+        for start in range(0, len(self.numbers), AT_ONCE):
+            sounds = codec.decode([self.split.clip(number).T for number in self.numbers[start : start + AT_ONCE]])
+            pairs = zip(self.rows[start : start + AT_ONCE], sounds, strict=True)
+            rows += [_clip_row("copy", row, sound, codec.sampling_rate) for row, sound in pairs]
+        return rows
 
     def _published(self) -> dict[tuple[str, str], bytes]:
         wanted = {(row["corpus"], row["id"]) for row in self.rows}
