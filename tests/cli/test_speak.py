@@ -12,7 +12,7 @@ from parler_assets.cli.app import app
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.serving.synthesizer import Synthesizer
-from tests.tts.test_serve import Tone, broken, huge
+from tests.tts.test_serve import PER_CHARACTER, Tone, broken, huge
 
 
 def run(*arguments: str):
@@ -42,7 +42,7 @@ def test_say_writes_the_format_of_the_suffix(suffix, tmp_path: Path, monkeypatch
     file = tmp_path / f"out.{suffix}"
     result = run("say", "Hello there.", "--voice", "talia", "--style", "happy", "--rate", "quite fast", "-o", str(file))
     assert result.exit_code == 0, result.output
-    assert decode(file.read_bytes()).seconds == pytest.approx(12 * 400 / 16000, abs=0.15)
+    assert decode(file.read_bytes()).seconds == pytest.approx(12 * PER_CHARACTER / 16000, abs=0.15)
     assert "Talia" in result.output
     assert run("say", "Hello.", "--voice", "Bob", "-o", str(file)).exit_code == 1
 

@@ -18,9 +18,8 @@ from parler_assets.speech.audio import encode
 from parler_assets.tts.serving.batcher import WAITING, Batcher
 from parler_assets.tts.serving.encoder import TYPES, Encoder
 from parler_assets.tts.serving.errors import answer_errors
-from parler_assets.tts.serving.remarks import remarks_on
 from parler_assets.tts.serving.streams import encoded, events, streams_of, warn
-from parler_assets.tts.serving.synthesizer import Plan, Request, Synthesizer, joined
+from parler_assets.tts.serving.synthesizer import Plan, Request, Synthesizer, joined, remarks_on
 from parler_assets.tts.serving.text import SayError
 from parler_assets.tts.synthesis.rates import label_of_speed
 
@@ -98,7 +97,7 @@ def _describe_server(app: FastAPI, synthesizer: Synthesizer, batcher: Batcher, n
 def _streamed(asked: Speech, batcher: Batcher, plan: Plan, rate: int) -> StreamingResponse:
     """Audio while it is made: bare, or in events."""
     remarks: list[str] = []
-    stream = encoded(streams_of(batcher, plan), asked.response_format, rate, remarks)
+    stream = encoded(streams_of(batcher, plan), plan, asked.response_format, rate, remarks)
     if asked.stream_format == "sse":
         return StreamingResponse(events(stream, remarks), media_type="text/event-stream")
     return StreamingResponse(stream, media_type=TYPES[asked.response_format])
@@ -110,9 +109,10 @@ async def _whole(kind: str, batcher: Batcher, plan: Plan, rate: int, http: HttpR
     if spoken is None:
         return Response(status_code=499)  # nobody is there to read it
     sound = joined([one.samples for one in spoken], rate)
-    remarks = [r for place, one in enumerate(spoken, 1) for r in remarks_on(one, place, len(spoken))]
+    remarks = remarks_on(plan, spoken)
     warn(remarks)
-    headers = {"x-parler-remarks": "; ".join(remarks)} if remarks else {}
+    told = "; ".join(remarks).encode("latin-1", "replace").decode("latin-1")  # what a header can hold
+    headers = {"x-parler-remarks": told} if told else {}
     data = Encoder("pcm", rate).encode(sound) if kind == "pcm" else encode(sound, rate, kind.upper())
     return Response(data, media_type=TYPES[kind], headers=headers)
 

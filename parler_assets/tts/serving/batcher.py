@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parler_assets.tts.serving.remarks import is_long_enough, remarks_on
-from parler_assets.tts.serving.synthesizer import Plan, Synthesizer
+from parler_assets.tts.serving.remarks import ended_early, is_mute, least_seconds
+from parler_assets.tts.serving.synthesizer import Part, Plan, Synthesizer
 
 if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance, VoicePrompt
@@ -38,9 +38,7 @@ class SpeakingError(RuntimeError):
 
 @dataclass(eq=False)
 class _Chunk:
-    text: str
-    description: str
-    seed: int
+    part: Part
     lead: _Chunk | None = None  # the first part of its text, that it continues from
     on_piece: Hearer | None = None
     leads: bool = False
@@ -76,8 +74,7 @@ class Batcher:
         Raises:
             Busy: its parts do not all fit into the queue; then none is spoken.
         """
-        pairs = zip(plan.parts, self.synthesizer.seeds(plan), strict=True)
-        chunks = [_Chunk(text, plan.description, seed) for text, seed in pairs]
+        chunks = [_Chunk(part) for part in self.synthesizer.parts(plan)]
         for chunk, hearer in zip(chunks, hearers, strict=False):
             chunk.on_piece = hearer
         chunks[0].leads = plan.carried
@@ -131,35 +128,33 @@ class Batcher:
                 chunk.done.set_exception(SpeakingError(f"the model failed on this text: {told}"))
             return
         for chunk, one in zip(wanted, spoken, strict=True):
-            remarked = " ".join(remarks_on(one, 1, 1))
-            self.counts.update(spoken=1, cut=int(not one.ended), silent=int("silent" in remarked))
-            chunk.prompt = self.synthesizer.voice_prompt(chunk.text, one) if chunk.leads else None
+            early = ended_early(chunk.part.text, one, chunk.part.rate)
+            self.counts.update(spoken=1, cut=int(not one.ended), silent=int(is_mute(one)), early=int(early))
+            chunk.prompt = self.synthesizer.voice_prompt(chunk.part, one) if chunk.leads else None
             chunk.done.set_result(one)
 
     def _generate(self, wanted: list[_Chunk]) -> list[Utterance]:
         """The batch; piece by piece where somebody is waiting for the first sound and the voice can."""
-        after = wanted[0].after
-        texts, descriptions = [chunk.text for chunk in wanted], [chunk.description for chunk in wanted]
-        asked, voice = (texts, descriptions, [chunk.seed for chunk in wanted]), self.synthesizer.voice
+        after, parts, voice = wanted[0].after, [chunk.part for chunk in wanted], self.synthesizer.voice
         if not (hasattr(voice, "stream") and any(chunk.on_piece for chunk in wanted)):
-            return self.synthesizer.speak_parts(*asked, after)
+            return self.synthesizer.speak_parts(parts, after)
+        texts, descriptions = [part.text for part in parts], [part.description for part in parts]
         options = {} if after is None else {"after": after}
-        stream = voice.stream(texts, descriptions, self.synthesizer.settings, asked[2], **options)
+        seeds = [part.seed for part in parts]
+        stream = voice.stream(texts, descriptions, self.synthesizer.settings, seeds, **options)
         while True:
             try:
                 pieces = next(stream)
             except StopIteration as ended:
-                return ended.value if after is None else self._mended(wanted, ended.value, asked)
+                return self._mended(wanted, ended.value, after is not None)
             for chunk, piece in zip(wanted, pieces, strict=True):
                 _hand_on(chunk, piece, voice.rate)
 
-    def _mended(
-        self, wanted: Sequence[_Chunk], spoken: list[Utterance], asked: tuple[list, list, list]
-    ) -> list[Utterance]:
-        """Parts that failed spoken again by themselves, but for those whose sound was given out."""
+    def _mended(self, wanted: Sequence[_Chunk], spoken: list[Utterance], continued: bool) -> list[Utterance]:
+        """Parts that failed spoken again, but for those whose sound was given out."""
         free = [place for place, chunk in enumerate(wanted) if not chunk.given]
-        texts, descriptions, seeds = ([given[place] for place in free] for given in asked)
-        mended = self.synthesizer.mended([spoken[place] for place in free], texts, descriptions, seeds)
+        parts = [wanted[place].part for place in free]
+        mended = self.synthesizer.mended(parts, [spoken[place] for place in free], continued)
         replaced = dict(zip(free, mended, strict=True))
         return [replaced.get(place, one) for place, one in enumerate(spoken)]
 
@@ -170,7 +165,7 @@ def _hand_on(chunk: _Chunk, piece: np.ndarray, rate: int) -> None:
         return
     chunk.kept.append(piece)
     seconds = sum(map(len, chunk.kept)) / rate
-    if chunk.given or chunk.after is None or is_long_enough(chunk.text, seconds):
+    if chunk.given or chunk.after is None or seconds >= least_seconds(chunk.part.text, chunk.part.rate):
         chunk.given = True
         for kept in chunk.kept:
             chunk.on_piece(kept)

@@ -16,8 +16,7 @@ import numpy as np
 from parler_assets.tts.serving.batcher import Batcher, SpeakingError
 from parler_assets.tts.serving.encoder import Encoder
 from parler_assets.tts.serving.errors import error_body
-from parler_assets.tts.serving.remarks import remarks_on
-from parler_assets.tts.serving.synthesizer import PAUSE, Plan
+from parler_assets.tts.serving.synthesizer import PAUSE, Plan, remarks_on
 
 log = logging.getLogger(__name__)
 Stream = tuple[asyncio.Future, asyncio.Queue]
@@ -46,12 +45,12 @@ def _ended(hear: Callable[[np.ndarray | None], None], _: Future) -> None:
     hear(None)
 
 
-async def encoded(streams: list[Stream], kind: str, rate: int, remarks: list[str]) -> AsyncIterator[bytes]:
+async def encoded(streams: list[Stream], plan: Plan, kind: str, rate: int, remarks: list[str]) -> AsyncIterator[bytes]:
     """Pieces in order as they are made, with pauses between chunks; what is left is cancelled when nobody listens.
 
     `remarks` is added to: what is wrong with the speech is known at its end only.
     """
-    encoder = Encoder(kind, rate)
+    encoder, done = Encoder(kind, rate), []
     try:
         for place, (future, pieces) in enumerate(streams):
             if place:
@@ -61,9 +60,10 @@ async def encoded(streams: list[Stream], kind: str, rate: int, remarks: list[str
                 sent += len(piece)
                 yield encoder.encode(piece)
             spoken = await future
-            remarks += remarks_on(spoken, place + 1, len(streams))
+            done.append(spoken)
             if len(spoken.samples) > sent == 0:  # a voice that speaks whole chunks
                 yield encoder.encode(spoken.samples)
+        remarks += remarks_on(plan, done)
         warn(remarks)
         yield encoder.finish()
     finally:

@@ -8,15 +8,16 @@ a clip together, and parts are spoken side by side, none repeating another's mis
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from parler_assets.recipe import Describing, Evaluation
-from parler_assets.tts.serving.remarks import is_complete, remarks_on
+from parler_assets.tts.data.texts import TextLengths, has_word, kept_lengths
+from parler_assets.tts.serving.remarks import ended_early, is_complete, remark_on
 from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, clean_description, opened
 from parler_assets.tts.synthesis.prompts import RECORDING
 from parler_assets.tts.synthesis.rates import RATES, characters_per_second
@@ -24,8 +25,8 @@ from parler_assets.tts.synthesis.rates import RATES, characters_per_second
 if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance, VoicePrompt
 
-T = TypeVar("T")
 LEAST = 40  # characters of a chunk, however few seconds a recipe lets the model speak
+AGAIN = 10_000  # what is added to a seed for another try
 PAUSE = 0.18  # seconds between chunks
 
 
@@ -72,18 +73,35 @@ class SpeechResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a request is spoken: its parts in order; where `carried`, the others continue from the first."""
+    """How a request is spoken: its parts in order; where `carried`, the others continue from the first.
+
+    `rate` is what the description asks for, None where a caller wrote it.
+    """
 
     parts: list[str]
     description: str
+    rate: str | None
     carried: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a plan as it is handed to the model."""
+
+    text: str
+    description: str
+    seed: int
+    rate: str | None = None
 
 
 class Synthesizer:
     """Speaks requests with a checkpoint; knows the recipe's voices and styles."""
 
-    def __init__(self, voice: Speaks, settings: Evaluation, describing: Describing) -> None:
-        self.voice, self.settings, self.describing = voice, settings, describing
+    def __init__(
+        self, voice: Speaks, settings: Evaluation, describing: Describing, trained: TextLengths | None = None
+    ) -> None:
+        """`trained` is what the checkpoint's training texts were like, where that is known."""
+        self.voice, self.settings, self.describing, self.trained = voice, settings, describing, trained
 
     @property
     def voices(self) -> list[str]:
@@ -112,15 +130,18 @@ class Synthesizer:
             raise SayError(f"unknown style {request.style!r}: this checkpoint has {', '.join(self.settings.styles)}")
         if request.rate not in self.rates:
             raise SayError(f"unknown rate {request.rate!r}: say one of {', '.join(self.rates)}")
-        pieces = chunks(clean(request.text), self.longest(request.rate))
-        return pieces, clean_description(request.description) if request.description else self._describe(request, named)
+        sentences = self.trained.sentences if self.trained else None
+        pieces = chunks(clean(request.text), self.longest(request.rate), sentences)
+        spoken = [piece for piece in pieces if has_word(piece)]
+        return spoken, clean_description(request.description) if request.description else self._describe(request, named)
 
     def longest(self, rate: str) -> int:
         """Characters of one chunk, so that it fits into the seconds that the recipe lets the model speak."""
         return min(CHUNK, self._spoken_at_once(rate))
 
     def _spoken_at_once(self, rate: str) -> int:
-        return max(LEAST, int(self.settings.max_seconds * characters_per_second(rate)))
+        fitting = int(self.settings.max_seconds * characters_per_second(rate))
+        return max(LEAST, min(fitting, self.trained.characters) if self.trained else fitting)
 
     def _describe(self, request: Request, named: dict[str, str]) -> str:
         from parler_assets.speech.descriptions import describe_attributes
@@ -134,69 +155,101 @@ class Synthesizer:
     def plan(self, request: Request) -> Plan:
         """The parts of a request, those of a long text with room for the first beside each. Raises as `check`."""
         pieces, description = self.check(request)
-        carried = opened(" ".join(pieces), self._spoken_at_once(request.rate)) if len(pieces) > 1 else []
-        return Plan(carried or pieces, description, bool(carried))
+        rate = None if request.description else request.rate
+        carried: list[str] = []
+        if len(pieces) > 1 and (self.trained is None or self.trained.sentences > 1):
+            carried = opened(" ".join(pieces), self._spoken_at_once(request.rate))
+        return Plan(carried or pieces, description, rate, bool(carried))
 
-    def seeds(self, plan: Plan, seed: int | None = None) -> list[int]:
-        """A seed for each part, from the recipe's on: the same request sounds the same whatever company it had."""
+    def parts(self, plan: Plan, seed: int | None = None) -> list[Part]:
+        """Seeds count from the recipe's on: the same request sounds the same whatever company it had."""
         first = self.settings.seed if seed is None else seed
-        return [first + place for place in range(len(plan.parts))]
+        return [Part(text, plan.description, first + place, plan.rate) for place, text in enumerate(plan.parts)]
 
     def speak(self, request: Request, seed: int | None = None) -> SpeechResult:
         """All of a request's speech, its parts in batches that continue from the first."""
         started = time.perf_counter()
         plan, size = self.plan(request), self.settings.batch_size
-        seeds = self.seeds(plan, seed)
-        spoken = self.speak_parts(plan.parts[:1], [plan.description], seeds[:1])
-        after = self.voice_prompt(plan.parts[0], spoken[0]) if plan.carried else None
-        for start in range(1, len(plan.parts), size):
-            batch = plan.parts[start : start + size]
-            spoken += self.speak_parts(batch, [plan.description] * len(batch), seeds[start : start + size], after)
-        sound = joined([one.samples for one in spoken], self.voice.rate)
-        remarks = tuple(remark for place, one in enumerate(spoken, 1) for remark in remarks_on(one, place, len(spoken)))
+        parts = self.parts(plan, seed)
+        spoken = self.speak_parts(parts[:1])
+        after = self.voice_prompt(parts[0], spoken[0]) if plan.carried else None
+        for start in range(1, len(parts), size):
+            spoken += self.speak_parts(parts[start : start + size], after)
+        sound, remarks = joined([one.samples for one in spoken], self.voice.rate), tuple(remarks_on(plan, spoken))
         return SpeechResult(sound, self.voice.rate, plan.description, time.perf_counter() - started, remarks)
 
-    def speak_parts(
-        self,
-        texts: Sequence[str],
-        descriptions: Sequence[str],
-        seeds: Sequence[int],
-        after: VoicePrompt | None = None,
-    ) -> list[Utterance]:
-        """Parts side by side; those that fail when they continue from `after` are spoken by themselves."""
-        if after is None:
-            return self.voice.speak(texts, descriptions, self.settings, seeds)
-        spoken = self.voice.speak(texts, descriptions, self.settings, seeds, after)
-        return self.mended(spoken, texts, descriptions, seeds)
+    def speak_parts(self, parts: Sequence[Part], after: VoicePrompt | None = None) -> list[Utterance]:
+        """Parts side by side, those that failed spoken again; see `mended`."""
+        return self.mended(parts, self._generate(parts, after), after is not None)
 
-    def mended(
-        self,
-        spoken: Sequence[Utterance],
-        texts: Sequence[str],
-        descriptions: Sequence[str],
-        seeds: Sequence[int],
-    ) -> list[Utterance]:
-        """Parts that continued from another, each that failed replaced by one that is spoken by itself.
+    def mended(self, parts: Sequence[Part], spoken: Sequence[Utterance], continued: bool = False) -> list[Utterance]:
+        """The parts that failed spoken again; what no try says whole stays the longest of its tries.
 
-        A checkpoint that was trained on single sentences alone, as the sample's is, ends with the first.
+        What failed when it `continued` from another part is spoken by itself; what ended early, with another seed; and
+        several sentences of which some are still missing, one by one.
         """
-        lost = [place for place, one in enumerate(spoken) if not is_complete(texts[place], one)]
-        again = self.speak_parts(_at(lost, texts), _at(lost, descriptions), _at(lost, seeds)) if lost else []
-        replaced = dict(zip(lost, again, strict=True))
-        return [replaced.get(place, one) for place, one in enumerate(spoken)]
+        found = list(spoken)
+        if continued:
+            self._replace(found, parts, lambda text, one, rate: not is_complete(text, one, rate), self._generate)
+        self._replace(found, parts, ended_early, self._with_another_seed)
+        self._replace(found, parts, _lacks_sentences, self._by_sentences)
+        return found
 
-    def voice_prompt(self, text: str, spoken: Utterance) -> VoicePrompt | None:
+    def _replace(
+        self,
+        found: list[Utterance],
+        parts: Sequence[Part],
+        failed: Callable[[str, Utterance, str | None], bool],
+        again: Callable[[Sequence[Part]], list[Utterance]],
+    ) -> None:
+        lost = [place for place, part in enumerate(parts) if failed(part.text, found[place], part.rate)]
+        for place, one in zip(lost, again([parts[place] for place in lost]) if lost else [], strict=True):
+            early = ended_early(parts[place].text, one, parts[place].rate)
+            found[place] = found[place] if early and one.duration <= found[place].duration else one
+
+    def _generate(self, parts: Sequence[Part], after: VoicePrompt | None = None) -> list[Utterance]:
+        texts, descriptions = [part.text for part in parts], [part.description for part in parts]
+        continuing = () if after is None else (after,)
+        return self.voice.speak(texts, descriptions, self.settings, [part.seed for part in parts], *continuing)
+
+    def _with_another_seed(self, parts: Sequence[Part]) -> list[Utterance]:
+        return self._generate([replace(part, seed=part.seed + AGAIN) for part in parts])
+
+    def _by_sentences(self, parts: Sequence[Part]) -> list[Utterance]:
+        """A checkpoint that was trained on single sentences says the first of several and ends."""
+        pieces = [[replace(part, text=text) for text in chunks(part.text, CHUNK, 1)] for part in parts]
+        flat = [piece for each in pieces for piece in each]
+        size = self.settings.batch_size
+        spoken = [one for start in range(0, len(flat), size) for one in self._generate(flat[start : start + size])]
+        following = iter(spoken)
+        return [_one_after_another([next(following) for _ in each], self.voice.rate) for each in pieces]
+
+    def voice_prompt(self, part: Part, spoken: Utterance) -> VoicePrompt | None:
         """What other parts continue from: speech that is heard, ended by itself and leaves them room in its clip."""
         from parler_assets.tts.synthesis.voice import VoicePrompt
 
         fits = spoken.duration <= 0.6 * self.settings.max_seconds
-        if spoken.codes is None or not fits or remarks_on(spoken, 1, 1):
+        if spoken.codes is None or not fits or not is_complete(part.text, spoken, part.rate):
             return None
-        return VoicePrompt(text, spoken.codes)
+        return VoicePrompt(part.text, spoken.codes)
 
 
-def _at(places: Sequence[int], values: Sequence[T]) -> list[T]:
-    return [values[place] for place in places]
+def remarks_on(plan: Plan, spoken: Sequence[Utterance]) -> list[str]:
+    """What is wrong with the parts of a plan."""
+    pairs = enumerate(zip(plan.parts, spoken, strict=True), 1)
+    found = [remark_on(text, one, plan.rate, place, len(spoken)) for place, (text, one) in pairs]
+    return [remark for remark in found if remark]
+
+
+def _lacks_sentences(text: str, spoken: Utterance, rate: str | None) -> bool:
+    return ended_early(text, spoken, rate) and len(chunks(text, CHUNK, 1)) > 1
+
+
+def _one_after_another(spoken: Sequence[Utterance], rate: int) -> Utterance:
+    from parler_assets.tts.synthesis.voice import Utterance
+
+    sound, seconds = joined([one.samples for one in spoken], rate), sum(one.seconds for one in spoken)
+    return Utterance(sound, rate, seconds, all(one.ended for one in spoken))
 
 
 def joined(sounds: Sequence[np.ndarray], rate: int) -> np.ndarray:
@@ -208,6 +261,7 @@ def joined(sounds: Sequence[np.ndarray], rate: int) -> np.ndarray:
 def load_synthesizer(
     checkpoint: Path, settings: Evaluation, describing: Describing, device: str = "cpu"
 ) -> Synthesizer:
+    """A checkpoint that speaks what fits what it was trained on, where its folder says so."""
     from parler_assets.tts.synthesis.voice import Voice
 
-    return Synthesizer(Voice(checkpoint, device), settings, describing)
+    return Synthesizer(Voice(checkpoint, device), settings, describing, kept_lengths(checkpoint))

@@ -7,10 +7,27 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from parler_assets.tts.data.texts import ENDS, has_word, sentences_of
+
 MOST_CHARACTERS = 20_000
 MOST_OF_A_DESCRIPTION = 1_000  # characters; the corpora's own have one sentence
 CHUNK = 220  # characters spoken at once, at most
-ENDS = (".", "!", "?", ";", ":")  # of what counts as a sentence
+TAGS = (
+    "a|abbr|article|aside|audio|b|blockquote|body|br|break|center|code|dd|del|div|dl|dt|em|emphasis|figure|font|footer"
+    "|h[1-6]|head|header|hr|html|i|img|ins|kbd|lang|li|link|main|mark|meta|nav|ol|p|paragraph|phoneme|pre|prosody|q|s"
+    "|samp|say-as|script|section|sentence|small|span|speak|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead"
+    "|title|tr|tt|u|ul|video|voice|w"
+)
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
+# Of HTML and SSML, attributes with values: what a text compares ("a < b and c > d") is no tag.
+_TAG = re.compile(rf"<!--.*?-->|</?(?:{TAGS})(?:\s+[\w:.-]+\s*=\s*{_VALUE})*\s*/?>", re.I | re.S)
+_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
+_HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)[\s#]*$", re.M)
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S*[\w/]", re.I)
+_SPOKEN = (  # a sign between two words, with the same room on both sides
+    (re.compile(r"(?<=\w)( ?)<\1(?=\w)"), " less than "),
+    (re.compile(r"(?<=\w)( ?)>\1(?=\w)"), " greater than "),
+)
 
 
 class SayError(ValueError):
@@ -38,14 +55,15 @@ def clean(text: str) -> str:
     """
     if len(text) > MOST_CHARACTERS:
         raise SayError(f"text of {len(text)} characters, at most {MOST_CHARACTERS}: split it into several requests")
-    plain = unicodedata.normalize("NFKC", html.unescape(re.sub(r"<[^<>]*>", " ", text)))
-    kept = "".join(c if unicodedata.category(c)[0] in "LNPZ" or c in "$%&+=" else " " for c in plain)
-    kept = " ".join(kept.split())
+    plain = unicodedata.normalize("NFKC", html.unescape(_TAG.sub(" ", _without_markdown(text))))
+    for sign, words in _SPOKEN:
+        plain = sign.sub(words, plain)
+    kept = " ".join("".join(map(_readable, plain)).split())
     longest = max(map(len, kept.split()), default=0)
     if longest > CHUNK:
         raise SayError(f"a word of {longest} characters, at most {CHUNK}: put spaces between words")
     letters = [c for c in kept if c.isalpha()]
-    if not letters and not any(c.isdigit() for c in kept):
+    if not has_word(kept):
         raise SayError("nothing to say: the text has no letter or digit")
     foreign = sum("LATIN" not in unicodedata.name(c, "") for c in letters)
     if letters and foreign > len(letters) / 2:
@@ -53,15 +71,38 @@ def clean(text: str) -> str:
     return kept
 
 
-def chunks(text: str, most: int = CHUNK) -> list[str]:
-    """Sentences joined up to `most` characters; a longer sentence is cut at a comma or a space, nothing is lost."""
+def _without_markdown(text: str) -> str:
+    """Headings end a sentence, links and bold type are their words, an address is `link`."""
+    text = _HEADING.sub(lambda found: found[1] if found[1].endswith(ENDS) else f"{found[1]}.", text)
+    text = _ADDRESS.sub("link", _LINK.sub(r"\1", text))
+    return re.sub(r"\*\*(\S.*?)\*\*", r"\1", text)
+
+
+def _readable(character: str) -> str:
+    """The character, a space in place of a symbol, nothing in place of what is invisible or joins letters."""
+    category = unicodedata.category(character)
+    if category[0] in "LNPZ" or character in "$%&+=":
+        return character
+    return "" if category[0] in "CM" and not character.isspace() else " "
+
+
+def chunks(text: str, most: int = CHUNK, sentences: int | None = None) -> list[str]:
+    """Sentences joined up to `most` characters, and `sentences` of them; nothing is lost.
+
+    A longer sentence is cut at a comma or a space. What has no word stands with its neighbour where it fits.
+    """
     pieces: list[str] = []
-    for sentence in re.split(rf"(?<=[{''.join(ENDS)}])\s+", text):
+    counts: list[int] = []
+    for sentence in sentences_of(text):
         for part in _cut(sentence, most):
-            if pieces and len(pieces[-1]) + 1 + len(part) <= most:
+            fits = pieces and len(pieces[-1]) + 1 + len(part) <= most
+            count = int(has_word(part))
+            if fits and (sentences is None or counts[-1] + count <= sentences):
                 pieces[-1] += f" {part}"
+                counts[-1] += count
             else:
                 pieces.append(part)
+                counts.append(count)
     return pieces
 
 
