@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from parler_assets import storage
 from parler_assets.recipe import Annotation, Evaluation, digest
 from parler_assets.storage import StageResult
-from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.inputs import Inputs
 from parler_assets.tts.scoring import card as cards
 from parler_assets.tts.scoring.copies import copy_score
 from parler_assets.tts.scoring.crossed import heard_by_held_out
@@ -84,19 +84,24 @@ def score_samples(
 
     Raises:
         ShardError: an input is unfinished.
+        InputChanged: one was replaced meanwhile; no scorecard is written.
     """
     started = time.perf_counter()
-    digests = [storage.read_manifest(path).digest for path in (samples, training_set, *bins)]
+    inputs = Inputs.of([base], [samples, training_set, *bins])
+    digests = [inputs.stages[path] for path in (samples, training_set, *bins)]
     judging = [settings.styles, settings.seed, settings.judged, settings.recognised]
     judging += [settings.recogniser, settings.recogniser_revision]
-    fingerprint = digest(digests, checkpoint_digest(base), annotation, judging, held_out_loss, VERSION)
+    fingerprint = digest(digests, inputs.checkpoints[base], annotation, judging, held_out_loss, VERSION)
     finished = None if rebuild else read_scorecard(folder)
     if finished and finished["fingerprint"] == fingerprint:
         return Scores(folder, finished, True, time.perf_counter() - started)
     scoring = _Scoring(samples, training_set, bins, base, folder, annotation, settings, device, rebuild)
     made, rows = scoring.card(probes_folder or folder / "probes")
-    made |= {"fingerprint": fingerprint, "set_aside": len(storage.read_manifest(samples).set_aside)}
+    manifest = storage.read_manifest(samples)
+    made |= {"fingerprint": fingerprint, "set_aside": len(manifest.set_aside)}
+    made |= {name: manifest.facts.get(name) for name in ("checkpoint", "base")}
     made |= {"held_out_loss": held_out_loss, "cost": _cost(rows, time.perf_counter() - started)}
+    inputs.verify()
     _write(folder, made, rows)
     return Scores(folder, made, False, time.perf_counter() - started)
 

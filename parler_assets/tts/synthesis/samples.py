@@ -22,7 +22,7 @@ from parler_assets import storage
 from parler_assets.recipe import Describing, Evaluation, digest
 from parler_assets.speech.audio import encode
 from parler_assets.storage import Part, SetAside, StageResult
-from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.inputs import Inputs
 from parler_assets.tts.synthesis.clips import HeldOutClips
 from parler_assets.tts.synthesis.kept import KeptSamples
 from parler_assets.tts.synthesis.prompts import Labels, Prompt, evaluation_prompts
@@ -78,17 +78,19 @@ def synthesize_samples(
     Raises:
         PromptError: there is no text to speak.
         ShardError: the training set or a corpus is unfinished.
+        InputChanged: a checkpoint or stage was replaced meanwhile; what it has said until then is kept.
     """
     checkpoints = {"finetuned": Path(checkpoint), "base": Path(base)}
-    digests = {system: checkpoint_digest(path) for system, path in checkpoints.items()}
-    corpora = {name: storage.read_manifest(path).digest for name, path in sorted(raw.items())}
-    inputs = [storage.read_manifest(training_set).digest, digests["finetuned"], digests["base"], corpora]
+    held = Inputs.of(checkpoints.values(), [training_set, *raw.values()])
+    corpora = {name: held.stages[path] for name, path in sorted(raw.items())}
+    spoken_by = [held.checkpoints[path] for path in checkpoints.values()]
+    inputs = [held.stages[training_set], *spoken_by, corpora]
     by_attribute = {attribute: list(names) for attribute, names in (labels or {}).items()}
     fingerprint = digest(settings.speaking, describing, inputs, by_attribute, VERSION)
     clips = HeldOutClips(training_set, raw, checkpoints["base"], settings)
     describe = partial(_describe, settings=describing)
     prompts = evaluation_prompts(settings, clips.texts, describe, labels, clips.texts_of_cells)
-    speaker = _Speaker(checkpoints, digests, settings, device, KeptSamples(folder, SCHEMA, rebuild))
+    speaker = _Speaker(checkpoints, held, settings, device, KeptSamples(folder, SCHEMA, rebuild))
     plan = _Plan(clips, prompts, speaker)
     return storage.build(folder, fingerprint, len(plan.jobs), plan.make, label=STAGE, facts=plan.facts, rebuild=rebuild)
 
@@ -139,9 +141,12 @@ class _Plan:
         return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
 
     def facts(self) -> dict:
-        settings = self.speaker.settings
+        """What the manifest says, once all inputs are still those of the start."""
+        self.speaker.inputs.verify()
+        settings, digests = self.speaker.settings, self.speaker.digests
         asked = {name: getattr(settings, name) for name in ("speakers", "styles", "rates")}
-        return {"prompts": len(self.prompts), "clips": len(self.clips.numbers), **asked}
+        counts = {"prompts": len(self.prompts), "clips": len(self.clips.numbers)}
+        return {**counts, **asked, "checkpoint": digests["finetuned"], "base": digests["base"]}
 
 
 class _Speaker:
@@ -150,12 +155,13 @@ class _Speaker:
     def __init__(
         self,
         checkpoints: Mapping[str, Path],
-        digests: Mapping[str, str],
+        inputs: Inputs,
         settings: Evaluation,
         device: str,
         kept: KeptSamples,
     ) -> None:
-        self.checkpoints, self.digests, self.settings = checkpoints, digests, settings
+        self.checkpoints, self.inputs, self.settings = checkpoints, inputs, settings
+        self.digests = {system: inputs.checkpoints[path] for system, path in checkpoints.items()}
         self.device, self.kept = device, kept
         self._voices: dict = {}
 
@@ -196,6 +202,7 @@ class _Speaker:
 
         if system not in self._voices:
             self._voices = {system: Voice(self.checkpoints[system], self.device)}
+            self.inputs.verify_checkpoint(self.checkpoints[system])
         return self._voices[system]
 
 
