@@ -70,7 +70,9 @@ def whisper(settings: Evaluation, device: str) -> Judge:
     if name is None:
         raise JudgeMissing("no open recogniser was chosen: set evaluation.recogniser to a Whisper checkpoint")
     model, processor = _load_whisper(name, settings.recogniser_revision, device)
-    asked = {"language": "en", "task": "transcribe"} if model.generation_config.is_multilingual else {}
+    # an English-only checkpoint has no languages and takes none
+    languages = getattr(model.generation_config, "lang_to_id", None) or {}
+    asked = {"language": "en", "task": "transcribe"} if "<|en|>" in languages else {}
 
     def judge(clips: Sequence[Clip]) -> list[dict]:
         sounds = [clip.at(RATE).samples for clip in clips]

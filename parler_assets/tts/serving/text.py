@@ -119,7 +119,8 @@ def opened(text: str, most: int) -> list[str]:
 
 def _cut(sentence: str, most: int) -> Iterator[str]:
     while len(sentence) > most:
-        at = max(sentence.rfind(mark, most // 2, most) for mark in (", ", " "))
+        commas, spaces = (sentence.rfind(mark, most // 2, most) for mark in (", ", " "))
+        at = commas if commas >= 0 else spaces
         at = at + 1 if at >= 0 else most
         yield sentence[:at].strip()
         sentence = sentence[at:].strip()
