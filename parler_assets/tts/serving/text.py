@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from parler_assets.tts.data.texts import ENDS, has_word, sentences_of
+from parler_assets.tts.serving.signs import spoken
 
 MOST_CHARACTERS = 20_000
 MOST_OF_A_DESCRIPTION = 1_000  # characters; the corpora's own have one sentence
@@ -20,14 +21,11 @@ TAGS = (
 )
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
 # Of HTML and SSML, attributes with values: what a text compares ("a < b and c > d") is no tag.
-_TAG = re.compile(rf"<!--.*?-->|</?(?:{TAGS})(?:\s+[\w:.-]+\s*=\s*{_VALUE})*\s*/?>", re.I | re.S)
-_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
-_HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)[\s#]*$", re.M)
+_TAG = re.compile(rf"<!--.{{0,1000}}?-->|</?(?:{TAGS})(?:\s+[\w:.-]+\s*=\s*{_VALUE})*\s*/?>", re.I | re.S)
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
+_LINE = re.compile(r"^[ \t]*(?:#{1,6}|[-*+•])[ \t]+(\S.*)$", re.M)  # a heading, or an item of a list
+_PARAGRAPH = re.compile(r"(\w)[ \t]*\n[ \t]*\n")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S*[\w/]", re.I)
-_SPOKEN = (  # a sign between two words, with the same room on both sides
-    (re.compile(r"(?<=\w)( ?)<\1(?=\w)"), " less than "),
-    (re.compile(r"(?<=\w)( ?)>\1(?=\w)"), " greater than "),
-)
 
 
 class SayError(ValueError):
@@ -56,9 +54,8 @@ def clean(text: str) -> str:
     if len(text) > MOST_CHARACTERS:
         raise SayError(f"text of {len(text)} characters, at most {MOST_CHARACTERS}: split it into several requests")
     plain = unicodedata.normalize("NFKC", html.unescape(_TAG.sub(" ", _without_markdown(text))))
-    for sign, words in _SPOKEN:
-        plain = sign.sub(words, plain)
-    kept = " ".join("".join(map(_readable, plain)).split())
+    kept = " ".join("".join(map(_readable, spoken(plain))).split())
+    kept = re.sub(r" (?=[)\]]|[.,;:!?]+(?:\s|$))", "", kept)  # where a sign was
     longest = max(map(len, kept.split()), default=0)
     if longest > CHUNK:
         raise SayError(f"a word of {longest} characters, at most {CHUNK}: put spaces between words")
@@ -72,16 +69,21 @@ def clean(text: str) -> str:
 
 
 def _without_markdown(text: str) -> str:
-    """Headings end a sentence, links and bold type are their words, an address is `link`."""
-    text = _HEADING.sub(lambda found: found[1] if found[1].endswith(ENDS) else f"{found[1]}.", text)
+    """Headings, items and paragraphs end a sentence, links and bold type are their words, an address is `link`."""
+    text = _LINE.sub(lambda found: _ended(found[1].rstrip(" \t#")), text)
+    text = _PARAGRAPH.sub(r"\1.\n\n", text)
     text = _ADDRESS.sub("link", _LINK.sub(r"\1", text))
-    return re.sub(r"\*\*(\S.*?)\*\*", r"\1", text)
+    return re.sub(r"(\*\*|__)(\S.*?)\1", r"\2", text)
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith(ENDS) else f"{line}."
 
 
 def _readable(character: str) -> str:
     """The character, a space in place of a symbol, nothing in place of what is invisible or joins letters."""
     category = unicodedata.category(character)
-    if category[0] in "LNPZ" or character in "$%&+=":
+    if category[0] in "LNPZ":
         return character
     return "" if category[0] in "CM" and not character.isspace() else " "
 
