@@ -319,6 +319,14 @@ def test_samples_of_a_smaller_recipe_are_taken_over_one_by_one(workshop):
     assert before.items() <= after.items()
 
 
+def test_a_damaged_shard_costs_its_own_samples(workshop):
+    path = workshop / "samples" / samples_of(workshop).manifest.shards[-1].file
+    path.write_bytes(path.read_bytes()[:-100])
+    ObedientVoice.batches = []
+    samples_of(workshop, rates=["quite slowly", "moderate speed", "quite fast"])
+    assert sum(len(texts) for _, texts in ObedientVoice.batches) == 8 + 4, "the new ones, and those of the shard"
+
+
 def test_rows_of_a_half_finished_run_with_other_settings_are_found_too(workshop, monkeypatch):
     speak = ObedientVoice.speak_each
 

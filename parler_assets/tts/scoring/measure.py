@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from parler_assets import storage
 from parler_assets.recipe import Annotation, digest
@@ -23,7 +22,7 @@ from parler_assets.tts.scoring.drift import drift_parts
 from parler_assets.tts.scoring.emphasis import prominence
 from parler_assets.tts.scoring.features import features
 from parler_assets.tts.scoring.words import COUNTS, errors_of, words_of
-from parler_assets.tts.synthesis.kept import current
+from parler_assets.tts.synthesis.kept import current, rows_of
 from parler_assets.tts.synthesis.sanity import is_silent, length_is_plausible
 
 VERSION = "4"
@@ -103,23 +102,15 @@ def _measured_before(folder: Path) -> dict[str, Path]:
     """Key to the shard that has it, over whatever whole shards lie in the folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("part-*.parquet")):
-        found |= dict.fromkeys((row[KEY] for row in _rows_of(path, columns=[KEY]) if KEY in row), path)
+        found |= dict.fromkeys((row[KEY] for row in rows_of(path, columns=[KEY]) if KEY in row), path)
     return found
 
 
 def _known(keys: Sequence[str], earlier: Mapping[str, Path]) -> dict[str, dict]:
     """Rows of these keys in earlier shards."""
     paths = {earlier[key] for key in keys if key in earlier}
-    rows = [row for path in paths for row in _rows_of(path, filters=[(KEY, "in", set(keys))])]
+    rows = [row for path in paths for row in rows_of(path, filters=[(KEY, "in", set(keys))])]
     return {row[KEY]: row for row in rows}
-
-
-def _rows_of(path: Path, **chosen) -> list[dict]:
-    """None of a shard that cannot be read: a kill broke it, or another process has replaced it."""
-    try:
-        return pq.read_table(path, **chosen).to_pylist()
-    except (OSError, pa.ArrowInvalid):
-        return []
 
 
 def tags(

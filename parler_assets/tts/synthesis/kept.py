@@ -22,6 +22,14 @@ def current(table: pa.Table) -> pa.Table:
     return table.rename_columns([EARLIER.get(name, name) for name in table.column_names])
 
 
+def rows_of(path: Path, **chosen) -> list[dict]:
+    """None of a shard that cannot be read: a kill broke it, or another process has replaced it."""
+    try:
+        return current(pq.read_table(path, **chosen)).to_pylist()
+    except (OSError, pa.ArrowInvalid):
+        return []
+
+
 class KeptSamples:
     """The samples in a stage's folder by their keys; none of those made before where all are to be made again."""
 
@@ -36,7 +44,7 @@ class KeptSamples:
         rows = [
             row
             for path in {self.paths[key] for key in keys if key in self.paths}
-            for row in current(pq.read_table(path, filters=[("key", "in", wanted)])).to_pylist()
+            for row in rows_of(path, filters=[("key", "in", wanted)])
         ]
         return {row["key"]: row for row in rows}
 
@@ -56,6 +64,5 @@ def _by_key(folder: Path) -> dict[str, Path]:
     """Key to the shard that has it, over whatever shards lie in the folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("part-*.parquet")):
-        if "key" in pq.read_schema(path).names:
-            found |= {key: path for key in pq.read_table(path, columns=["key"])["key"].to_pylist() if key}
+        found |= {row["key"]: path for row in rows_of(path, columns=["key"]) if row.get("key")}
     return found
