@@ -44,7 +44,7 @@ def say(
     kind = SUFFIXES.get(output.suffix.lower())
     if kind is None:
         _fail(f"{output}: ends in none of {', '.join(SUFFIXES)}: choose the format by its suffix")
-    from parler_assets.tts.serving.synthesizer import Request
+    from parler_assets.tts.serving.plan import Request
     from parler_assets.tts.serving.text import SayError
 
     said = sys.stdin.read() if text == "-" else text

@@ -26,8 +26,9 @@ from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.data.texts import TextLengths, sentences_of
 from parler_assets.tts.serving.app import speech_app
+from parler_assets.tts.serving.plan import Request
 from parler_assets.tts.serving.remarks import ended_early
-from parler_assets.tts.serving.synthesizer import Request, Synthesizer, load_synthesizer
+from parler_assets.tts.serving.synthesizer import Synthesizer, load_synthesizer
 from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, opened
 from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.voice import BrokenCheckpoint, Utterance

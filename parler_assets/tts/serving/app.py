@@ -18,8 +18,9 @@ from parler_assets.speech.audio import encode
 from parler_assets.tts.serving.batcher import WAITING, Batcher
 from parler_assets.tts.serving.encoder import TYPES, Encoder
 from parler_assets.tts.serving.errors import answer_errors
+from parler_assets.tts.serving.plan import Plan, Request, remarks_on
 from parler_assets.tts.serving.streams import encoded, events, streams_of, warn
-from parler_assets.tts.serving.synthesizer import Plan, Request, Synthesizer, joined, remarks_on
+from parler_assets.tts.serving.synthesizer import Synthesizer, joined
 from parler_assets.tts.serving.text import SayError
 from parler_assets.tts.synthesis.rates import label_of_speed
 

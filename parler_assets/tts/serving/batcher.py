@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parler_assets.tts.serving.plan import Part, Plan
 from parler_assets.tts.serving.remarks import ended_early, is_mute, least_seconds
-from parler_assets.tts.serving.synthesizer import Part, Plan, Synthesizer
+from parler_assets.tts.serving.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance, VoicePrompt

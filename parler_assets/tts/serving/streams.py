@@ -16,7 +16,8 @@ import numpy as np
 from parler_assets.tts.serving.batcher import Batcher, SpeakingError
 from parler_assets.tts.serving.encoder import Encoder
 from parler_assets.tts.serving.errors import error_body
-from parler_assets.tts.serving.synthesizer import PAUSE, Plan, remarks_on
+from parler_assets.tts.serving.plan import Plan, remarks_on
+from parler_assets.tts.serving.synthesizer import PAUSE
 
 log = logging.getLogger(__name__)
 Stream = tuple[asyncio.Future, asyncio.Queue]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.tts.data.texts import TextLengths, has_word, kept_lengths
-from parler_assets.tts.serving.remarks import ended_early, is_complete, remark_on
+from parler_assets.tts.serving.plan import Part, Plan, Request, SpeechResult, remarks_on
+from parler_assets.tts.serving.remarks import ended_early, is_complete
 from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, clean_description, opened
 from parler_assets.tts.synthesis.prompts import RECORDING
 from parler_assets.tts.synthesis.rates import RATES, characters_per_second
@@ -43,55 +44,6 @@ class Speaks(Protocol):
         seed: int | Sequence[int],
         after: VoicePrompt | None = None,
     ) -> list[Utterance]: ...
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to say and how. `description` replaces the sentence made from voice, style and rate."""
-
-    text: str
-    voice: str
-    style: str = "default"
-    rate: str = "moderate speed"
-    description: str | None = None
-
-
-@dataclass(frozen=True)
-class SpeechResult:
-    """Samples (N,) float32 at `rate`, how long it took, and what is wrong with them in words."""
-
-    samples: np.ndarray
-    rate: int
-    description: str
-    seconds: float
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def duration(self) -> float:
-        return len(self.samples) / self.rate
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a request is spoken: its parts in order; where `carried`, the others continue from the first.
-
-    `rate` is what the description asks for, None where a caller wrote it.
-    """
-
-    parts: list[str]
-    description: str
-    rate: str | None
-    carried: bool
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a plan as it is handed to the model."""
-
-    text: str
-    description: str
-    seed: int
-    rate: str | None = None
 
 
 class Synthesizer:
@@ -232,13 +184,6 @@ class Synthesizer:
         if spoken.codes is None or not fits or not is_complete(part.text, spoken, part.rate):
             return None
         return VoicePrompt(part.text, spoken.codes)
-
-
-def remarks_on(plan: Plan, spoken: Sequence[Utterance]) -> list[str]:
-    """What is wrong with the parts of a plan."""
-    pairs = enumerate(zip(plan.parts, spoken, strict=True), 1)
-    found = [remark_on(text, one, plan.rate, place, len(spoken)) for place, (text, one) in pairs]
-    return [remark for remark in found if remark]
 
 
 def _lacks_sentences(text: str, spoken: Utterance, rate: str | None) -> bool:
