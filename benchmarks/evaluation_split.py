@@ -81,7 +81,7 @@ def speak(voice: Voice, asked: Sequence[dict], settings) -> list[Utterance]:
 def written(folder: Path, asked: Sequence[dict], said: Sequence[Utterance], facts: dict) -> Path:
     """A finished stage of these samples."""
     rows = [
-        {**row, "audio": encode(one.samples, one.rate), "duration": one.duration, "stopped": one.stopped}
+        {**row, "audio": encode(one.samples, one.rate), "duration": one.duration, "ended": one.ended}
         for row, one in zip(asked, said, strict=True)
     ]
     made = Part(pa.Table.from_pylist(rows, schema=SCHEMA))

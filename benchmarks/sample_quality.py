@@ -27,11 +27,12 @@ from parler_assets.speech.annotation.stage import annotate
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.scoring.adherence import BETWEEN_GENDERS
-from parler_assets.tts.scoring.asr import Recogniser, errors_of
+from parler_assets.tts.scoring.asr import GrammarAsr
 from parler_assets.tts.scoring.features import features
 from parler_assets.tts.scoring.probe import Probe
-from parler_assets.tts.scoring.statistics import correlation
-from parler_assets.tts.synthesis.prompts import RATES
+from parler_assets.tts.scoring.statistics import spearman
+from parler_assets.tts.scoring.words import errors_of
+from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.voice import Voice
 
 SPEAKING = Evaluation(speakers=["any"], styles=["default"], max_seconds=8)
@@ -49,7 +50,7 @@ class Judges:
         self.chosen = np.linspace(0, len(rows) - 1, min(clips, len(rows))).astype(int).tolist()
         self.rows = [rows[place] for place in self.chosen]
         self.copies = self.decoded(held_out, self.chosen)
-        self.recogniser = Recogniser(sorted({row["text"] for row in rows})[:400])
+        self.asr = GrammarAsr(sorted({row["text"] for row in rows})[:400])
         self.probe = self._probe()
 
     def decoded(self, split: Split, places: Sequence[int]) -> list[Clip]:
@@ -70,7 +71,7 @@ class Judges:
 
     def score(self, clips: Sequence[Clip]) -> dict[str, float]:
         """Of one clip for every chosen row."""
-        heard = [errors_of(r["text"], self.recogniser.hear(c)) for r, c in zip(self.rows, clips, strict=True)]
+        heard = [errors_of(r["text"], self.asr.transcribe(c)) for r, c in zip(self.rows, clips, strict=True)]
         tags = annotate(clips, [row["text"] for row in self.rows], Annotation()).to_pylist()
         pairs = list(zip(self.rows, clips, tags, strict=True))
         pitched = [(row, tag["utterance_pitch_mean"]) for row, _, tag in pairs if tag["utterance_pitch_mean"]]
@@ -82,14 +83,14 @@ class Judges:
             if (place := rate_in(row["description"])) is not None
         ]
         named = [(row, clip) for row, clip, _ in pairs if row["speaker"] in self.probe.classes]
-        told = self.probe.heard(self._features([clip for _, clip in named], [row for row, _ in named]))
+        told = self.probe.predict(self._features([clip for _, clip in named], [row for row, _ in named]))
         return {
             "word_error_rate": sum(h["word_errors"] for h in heard) / sum(h["words"] for h in heard),
             "gender": float(np.mean([asked == found for asked, found in female])) if female else float("nan"),
             "speaker": float(np.mean([h == r["speaker"] for h, (r, _) in zip(told, named, strict=True)]))
             if named
             else float("nan"),
-            "rate_spearman": float(correlation(np.array(rates, float)[None])[0]),
+            "rate_spearman": float(spearman(*np.array(rates, float).T)),
         }
 
 

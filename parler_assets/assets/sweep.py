@@ -119,11 +119,11 @@ def lines(context: dg.AssetExecutionContext, names: list[str], record: SweepReco
 
 def built_stages(recipe: Recipe, workspace: Workspace):
     """The finished stages that trainings and their evaluation read."""
-    from parler_assets.tts.experiments.evaluate import Built
+    from parler_assets.tts.experiments.evaluate import StageOutputs
 
     raw = {name: workspace.lane(name, "raw_dataset") for name in recipe.corpora}
     bins = {name: workspace.lane(name, "text_bins") for name in written_lanes(recipe)}
-    return Built(workspace.training_set, workspace.base_path(), raw, bins, workspace.scorecard / "probes")
+    return StageOutputs(workspace.training_set, workspace.base_path(), raw, bins, workspace.scorecard / "probes")
 
 
 def registered_as(recipe: Recipe) -> str:

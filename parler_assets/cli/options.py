@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parler_assets.recipe import Recipe
     from parler_assets.resources.tracking import Tracking
     from parler_assets.resources.workspace import Workspace
-    from parler_assets.tts.experiments.evaluate import Built
+    from parler_assets.tts.experiments.evaluate import StageOutputs
 
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", "-r", help="sample, expresso or a file; default: PARLER_RECIPE or sample")
@@ -106,7 +106,7 @@ def checkpoint_folder(folder: Path) -> Path:
     return folder
 
 
-def finished_stages(project: Project) -> Built:
+def finished_stages(project: Project) -> StageOutputs:
     """The finished stages that an evaluation reads."""
     from parler_assets.assets.sweep import built_stages
     from parler_assets.storage import ShardError, read_manifest

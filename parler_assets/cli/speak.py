@@ -24,7 +24,7 @@ from parler_assets.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from parler_assets.tts.serving.synthesizer import Sayer
+    from parler_assets.tts.serving.synthesizer import Synthesizer
 
 app = typer.Typer(add_completion=False)
 SUFFIXES = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG"}
@@ -45,7 +45,8 @@ def say(
 ) -> None:
     """Say a text with the fine-tuned checkpoint."""
     kind = format_of(output)
-    from parler_assets.tts.serving.synthesizer import Request, SayError
+    from parler_assets.tts.serving.plan import Request
+    from parler_assets.tts.serving.text import SayError
 
     said = sys.stdin.read() if text == "-" else text
     with loaded(recipe, checkpoint, device) as sayer:
@@ -94,17 +95,17 @@ def format_of(output: Path) -> str:
 
 
 @contextmanager
-def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Sayer]:
+def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Synthesizer]:
     """A loaded checkpoint that speaks as the recipe says; the device is held while it is in use."""
     project = open_project(recipe)
     folder = checkpoint_folder(checkpoint) if checkpoint else finetuned(project.workspace)
     from parler_assets.tts.base import BaseError, validate_base
-    from parler_assets.tts.serving.synthesizer import load_sayer
+    from parler_assets.tts.serving.synthesizer import load_synthesizer
     from parler_assets.tts.synthesis.voice import BrokenCheckpoint
 
     with held(device) as where:
         try:
             validate_base(folder)
-            yield load_sayer(folder, project.recipe.evaluation, project.recipe.describing, where)
+            yield load_synthesizer(folder, project.recipe.evaluation, project.recipe.describing, where)
         except (BaseError, BrokenCheckpoint) as error:  # on loading, or what `say` asked of it
             fail(str(error))

@@ -57,7 +57,7 @@ COLUMNS = {
     "rate": "label of the speaking rate asked for",
     "seed": "of the random numbers it was sampled with",
     "seconds_to_generate": "seconds of computing",
-    "stopped": "whether it ended by itself",
+    "ended": "whether it ended by itself",
     "codes": "DAC codebook indices, codebooks x frames, row by row",
     "frames": "time steps of the codec",
 }

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from parler_assets import storage
@@ -131,5 +132,16 @@ def codebook_shape(path: Path) -> tuple[int, int]:
 def checkpoint_digest(path: Path) -> str:
     """Digest of the files that make a checkpoint behave as it does: weights, configs, tokenizers."""
     kept = sorted(f for f in path.iterdir() if f.suffix in (".safetensors", ".json", ".model") and f.is_file())
-    lines = [f"{file.name}:{storage.sha256_of(file)}" for file in kept if file.name != "provenance.json"]
+    lines = [f"{file.name}:{_sha256_of(file)}" for file in kept if file.name != "provenance.json"]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _sha256_of(path: Path) -> str:
+    """Of a file of gigabytes that is asked for at many places: read once, and again when it was touched."""
+    facts = path.stat()
+    return _sha256(path.resolve(), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, *_: int) -> str:
+    return storage.sha256_of(path)

@@ -56,7 +56,7 @@ def _row(system: str, prompt: str, speaker: str, style: str, rate: str | None, s
         "audio": encode(sound, 16000),
         "duration": len(sound) / 16000,
         "seconds_to_generate": 0.2 if rate else None,
-        "stopped": True if rate else None,
+        "ended": True if rate else None,
     }
 
 

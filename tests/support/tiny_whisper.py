@@ -28,7 +28,7 @@ SPECIAL = (END, START, ENGLISH, TRANSLATE, TRANSCRIBE, SILENT, UNTIMED)
 WIDTH = 64
 
 
-def write_tiny_whisper(folder: Path, says: str) -> Path:
+def write_tiny_whisper(folder: Path, says: str, dtype: torch.dtype = torch.float32) -> Path:
     """Write config, generation config, weights (safetensors), feature extractor and tokenizer to `folder`."""
     processor = WhisperProcessor(WhisperFeatureExtractor(feature_size=80), _tokenizer(folder))
     ids = {name: processor.tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
@@ -36,7 +36,7 @@ def write_tiny_whisper(folder: Path, says: str) -> Path:
     said = processor.tokenizer(f" {says}", add_special_tokens=False).input_ids
     _always(model, [*said, ids[END]])
     model.generation_config = _generation(ids)
-    model.save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 

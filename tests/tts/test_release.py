@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from parler_assets import storage
+from parler_assets.recipe import Release, load_recipe
+from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.release.hub import HubError, Push
 from parler_assets.tts.release.licences import licence_problems
+from parler_assets.tts.release.publish import Lineage, refusals
 from tests.support.standin_hub import StandinHub, standin_hub
+from tests.support.trainings import write_base, write_set
 
 TOKEN = "hf_canary_9f2c"
 
@@ -69,6 +74,23 @@ def test_without_a_token_nothing_is_tried(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(HubError, match="HF_TOKEN"):
         Push(private=True)
+
+
+@pytest.mark.parametrize("scored", ["this", "another", "unsaid", "nothing"])
+def test_a_scorecard_of_another_checkpoint_is_no_reason_to_publish(tmp_path: Path, scored: str):
+    base = write_base(tmp_path / "base")
+    training_set, card = write_set(tmp_path, base), tmp_path / "card"
+    digests = {"this": checkpoint_digest(base), "another": "0123456789abcdef", "unsaid": None}
+    if scored in digests:
+        storage.write_json(card / "scorecard.json", {"scores": [], "checkpoint": digests[scored]})
+    release = Release(repo="me/voice", licence="CC0-1.0", voice_consent="they agreed to it")
+    recipe = load_recipe("sample")
+    recipe = recipe.model_copy(
+        update={"release": release, "base": recipe.base.model_copy(update={"licence": "CC0-1.0"})}
+    )
+    found = refusals(recipe, Lineage(base, training_set, card, {}, {}, {}, "base", "digest"))
+    assert any("0123456789abcdef" in line and "materialize" in line for line in found) is (scored == "another")
+    assert any("no scorecard" in line for line in found) is (scored == "nothing")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from parler_assets.speech.audio import Clip
-from parler_assets.tts.report.cells import _facts
+from parler_assets.tts.report.cells import cells
 from parler_assets.tts.report.findings import cannot_show, failures
-from parler_assets.tts.report.picture import HEIGHT, WIDTH, pitch_contour, spectrogram
+from parler_assets.tts.report.picture import HEIGHT, WIDTH, spectrogram
 from parler_assets.tts.report.report import write_report
+from parler_assets.tts.scoring.contour import pitch_contour
 from parler_assets.tts.scoring.statistics import Missing, proportion
 from tests.support.evaluation_samples import buzz, sample_rows, write_samples
 
@@ -84,11 +85,21 @@ def test_page_says_where_the_model_fails_and_what_it_cannot_show(report):
     assert "Not scored: naturalness: no weights" in html
 
 
-def test_a_neighbour_of_what_was_asked_reads_as_met_and_another_label_as_missed():
-    near = {"speaking_rate": "slightly slowly", "rate": "quite slowly", "rate_within_one": True}
-    assert _facts(near) == [("rate", "slightly slowly, next to quite slowly", "hit")]
-    far = {"speaking_rate": "quite fast", "rate": "quite slowly", "rate_within_one": False}
-    assert _facts(far) == [("rate", "quite fast, asked quite slowly", "miss")]
+@pytest.mark.parametrize(
+    ("found", "met", "shown"),
+    [
+        ("slightly slowly", True, ("rate", "slightly slowly, next to quite slowly", "hit")),
+        ("quite fast", False, ("rate", "quite fast, asked quite slowly", "miss")),
+        ("quite slowly", True, ("rate", "quite slowly", "hit")),
+    ],
+)
+def test_a_neighbour_of_what_was_asked_reads_as_met_and_another_label_as_missed(tmp_path, found, met, shown):
+    rows = [row for row in sample_rows(("happy",)) if row["rate"] == "quite slowly"]
+    write_samples(tmp_path, rows)
+    measured = {row["id"]: {"speaking_rate": found, "rate": row["rate"], "rate_within_one": met} for row in rows}
+    players = [player for cell in cells(tmp_path, measured) for take in cell.takes for player in take.players]
+    assert len(players) == len(rows)
+    assert all(player.facts == [shown] for player in players)
 
 
 def test_real_recordings_that_are_strange_to_the_probes_are_explained():
@@ -124,7 +135,7 @@ def test_samples_without_scores_still_make_a_page(tmp_path):
 
 
 def test_silent_and_endless_samples_are_named():
-    player = type("P", (), {"system": "finetuned", "silent": True, "stopped": False})()
+    player = type("P", (), {"system": "finetuned", "silent": True, "ended": False})()
     cell = type("C", (), {"takes": [type("T", (), {"players": [player]})()]})()
     found = failures(None, [cell], [{"id": "finetuned/x", "reason": "no audio"}])
     assert [line.split(" samples")[0] for line in found[:3]] == [

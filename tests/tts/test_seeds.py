@@ -1,4 +1,4 @@
-"""Several seeds: what is trained and spoken with which, the spread over them, and what a stop leaves behind."""
+"""Several seeds: what is trained and spoken with which, what differs between them, and what a stop leaves behind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(folder: Path, numbers, **options) -> seeds.Seeds:
     recipe = load_recipe("sample")
     limits = Thresholds(style_probe=0.6, word_error_rate=0.4)
     recipe = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"thresholds": limits})})
-    built = seeds.Built(Path("set"), Path("base"), {}, {})
+    built = seeds.StageOutputs(Path("set"), Path("base"), {}, {})
     return seeds.run_seeds(numbers, built, folder, recipe, **options)
 
 
@@ -56,7 +56,7 @@ def test_every_seed_trains_and_speaks_with_its_own(tmp_path, asked):
     found = run(tmp_path, [5, 6, 7])
     assert asked["trained"] == [5, 6, 7]
     assert asked["spoken"] == [(tmp_path / f"seed-{n}" / "training" / "checkpoint", n) for n in (5, 6, 7)]
-    style, loss = (found.spread(name, "finetuned") for name in ("style_probe", "held_out_loss"))
+    style, loss = (found.over_seeds(name, "finetuned") for name in ("style_probe", "held_out_loss"))
     assert style
     assert (style.mean, style.deviation) == pytest.approx((0.6, 0.1))
     assert loss
@@ -69,10 +69,10 @@ def test_every_seed_trains_and_speaks_with_its_own(tmp_path, asked):
 
 
 def test_a_score_that_one_seed_lacks_has_no_mean(tmp_path, asked):
-    alone = run(tmp_path, [5]).spread("squim_pesq", "finetuned")
+    alone = run(tmp_path, [5]).over_seeds("squim_pesq", "finetuned")
     assert alone
     assert alone.values == (2.0,)
-    assert run(tmp_path, [5, 6]).spread("squim_pesq", "finetuned") is None
+    assert run(tmp_path, [5, 6]).over_seeds("squim_pesq", "finetuned") is None
 
 
 def test_one_checkpoint_is_spoken_with_every_seed(tmp_path, asked):

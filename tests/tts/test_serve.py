@@ -24,13 +24,20 @@ from safetensors.torch import load_file, save_file
 
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
+from parler_assets.tts.data.texts import TextLengths, sentences_of
 from parler_assets.tts.serving.app import speech_app
-from parler_assets.tts.serving.synthesizer import CHUNK, Request, Sayer, SayError, chunks, load_sayer, opened, readable
-from parler_assets.tts.synthesis.prompts import RATES
+from parler_assets.tts.serving.plan import Request
+from parler_assets.tts.serving.remarks import ended_early
+from parler_assets.tts.serving.synthesizer import Synthesizer, load_synthesizer
+from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, opened
+from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.voice import BrokenCheckpoint, Utterance
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
 SETTINGS = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"], batch_size=8)
+
+
+PER_CHARACTER = 1200  # samples: 13 characters a second
 
 
 class Tone:
@@ -47,7 +54,7 @@ class Tone:
         self.heard += list(zip(texts, descriptions, strict=True))
         if any("crash" in text for text in texts):
             raise RuntimeError("the model failed")
-        time_axis = [np.arange(len(text) * 400) / self.rate for text in texts]
+        time_axis = [np.arange(len(text) * PER_CHARACTER) / self.rate for text in texts]
         return [Utterance(np.sin(2500 * t).astype(np.float32) * 0.3, self.rate, 0.1, True) for t in time_axis]
 
 
@@ -64,12 +71,12 @@ def tone():
 
 
 @contextmanager
-def running(sayer: Sayer):
+def running(synthesizer: Synthesizer):
     """The address of a server that runs on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(speech_app(sayer), host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(speech_app(synthesizer), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -81,7 +88,7 @@ def running(sayer: Sayer):
 
 @pytest.fixture
 def address(tone):
-    with running(Sayer(tone, SETTINGS, Describing())) as url:
+    with running(Synthesizer(tone, SETTINGS, Describing())) as url:
         yield url
 
 
@@ -95,7 +102,7 @@ def test_files_of_each_format_hold_the_speech(client, kind):
     answer = client.audio.speech.create(model="parler", voice="Jerry", input="Hello there.", response_format=kind)
     clip = decode(answer.read())
     assert clip.rate == 16000
-    assert clip.seconds == pytest.approx(12 * 400 / 16000, abs=0.15)
+    assert clip.seconds == pytest.approx(12 * PER_CHARACTER / 16000, abs=0.15)
 
 
 def test_pcm_is_streamed_while_it_is_made(client):
@@ -105,7 +112,7 @@ def test_pcm_is_streamed_while_it_is_made(client):
     ) as answer:
         pieces = list(answer.iter_bytes(4096))
     samples = np.frombuffer(b"".join(pieces), "<i2")
-    assert len(samples) > 400 * len(text) * 0.95
+    assert len(samples) > PER_CHARACTER * len(text) * 0.95
     assert answer.headers.get("transfer-encoding") == "chunked"
 
 
@@ -130,7 +137,7 @@ def test_events_carry_the_audio_in_pieces(address):
     events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
     assert events[-1] == {"type": "speech.audio.done"}
     sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
-    assert len(sound) == 2 * 12 * 400
+    assert len(sound) == 2 * 12 * PER_CHARACTER
 
 
 @pytest.mark.parametrize(("speed", "rate"), [(1.0, RATES[3]), (0.25, RATES[0]), (1.25, RATES[5]), (4.0, RATES[6])])
@@ -181,7 +188,7 @@ def test_what_is_no_request_is_answered_in_openais_form(address):
 
 def test_emoji_and_markup_within_a_text_are_left_out(client, tone):
     client.audio.speech.create(model="m", voice="Jerry", input="<b>Hello</b> 🙂 &amp; goodbye.")
-    assert tone.heard[-1][0] == "Hello & goodbye."
+    assert tone.heard[-1][0] == "Hello and goodbye."
 
 
 def test_a_burst_shares_batches_and_every_answer_is_its_own(client, tone):
@@ -193,7 +200,7 @@ def test_a_burst_shares_batches_and_every_answer_is_its_own(client, tone):
 
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(seconds, texts))
-    assert found == pytest.approx([len(text) * 400 / 16000 for text in texts])
+    assert found == pytest.approx([len(text) * PER_CHARACTER / 16000 for text in texts])
     assert sum(tone.sizes) == 20
     assert max(tone.sizes) > 1
     assert max(tone.sizes) <= SETTINGS.batch_size
@@ -278,25 +285,25 @@ BRIEF = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_parts_of_a_long_text_go_on_from_its_first_as_say_lets_them(stream):
+def test_parts_of_a_long_text_continue_from_its_first_as_say_lets_them(stream):
     told, served = Carrying(), Carrying()
-    said = Sayer(told, BRIEF, Describing()).speak(Request(LONG, "Talia"))
+    said = Synthesizer(told, BRIEF, Describing()).speak(Request(LONG, "Talia"))
     body = {"input": LONG, "voice": "Talia", "response_format": "pcm", "stream": stream}
-    with running(Sayer(served, BRIEF, Describing())) as url:
+    with running(Synthesizer(served, BRIEF, Describing())) as url:
         answer = httpx.post(f"{url}/v1/audio/speech", json=body)
     assert len(answer.content) == 2 * len(said.samples)
     assert (served.sizes, served.after, served.seeds) == (told.sizes, told.after, told.seeds)
     assert served.heard == told.heard
 
 
-def test_long_texts_of_two_clients_do_not_go_on_from_each_other():
+def test_long_texts_of_two_clients_do_not_continue_from_each_other():
     tone = Carrying()
     texts = [" ".join(f"{letter * 90}." for letter in letters) for letters in ("abc", "xyz")]
 
     def ask(text):
         return httpx.post(f"{url}/v1/audio/speech", json={"input": text, "voice": "Jerry", "response_format": "pcm"})
 
-    with running(Sayer(tone, BRIEF, Describing())) as url, ThreadPoolExecutor(2) as pool:
+    with running(Synthesizer(tone, BRIEF, Describing())) as url, ThreadPoolExecutor(2) as pool:
         sizes = [len(answer.content) for answer in pool.map(ask, texts)]
     assert sizes[0] == sizes[1]
     pairs = {after[0] + text[0] for text, after in tone.behind if after}
@@ -339,9 +346,9 @@ SHORT = SETTINGS.model_copy(update={"max_seconds": 0.5})
 
 @pytest.mark.parametrize(("change", "remark"), [(silenced, "is silent"), (never_ending, "did not end by itself")])
 def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, remark, tmp_path):
-    sayer = load_sayer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
+    synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
     asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
-    with running(sayer) as url:
+    with running(synthesizer) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
         events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
         counts = httpx.get(f"{url}/health").json()["chunks"]
@@ -355,9 +362,9 @@ def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, 
 
 
 def test_a_checkpoint_that_computes_no_numbers_is_answered_with_500(tmp_path):
-    sayer = load_sayer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
+    synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
     asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
-    with running(sayer) as url:
+    with running(synthesizer) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
         events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
         health = httpx.get(f"{url}/health").json()
@@ -375,7 +382,7 @@ def test_weights_that_are_no_numbers_are_refused_on_loading(tmp_path):
         weights[name][0, 0] = float("nan")
 
     with pytest.raises(BrokenCheckpoint, match=r"fc1.*its training diverged"):
-        load_sayer(broken(tmp_path / "checkpoint", diverged), SHORT, Describing())
+        load_synthesizer(broken(tmp_path / "checkpoint", diverged), SHORT, Describing())
 
 
 def wait_for(condition, seconds: float = 20) -> bool:
@@ -407,26 +414,47 @@ def test_chunks_lose_no_letter_and_keep_their_limit(text):
     ("text", "plain"),
     [
         ("<speak>Hello <b>there</b></speak>", "Hello there"),
-        ("It's 5 o'clock 🙂!", "It's 5 o'clock !"),
-        ("<p>you &amp; me &lt;3</p>", "you & me 3"),
+        ("It's 5 o'clock 🙂!", "It's 5 o'clock!"),
+        ("<p>you &amp; me &lt;3</p>", "you and me 3"),
         ("naïve café\n\tad hoc", "naïve café ad hoc"),
+        ("if a < b and c > d, stop.", "if a less than b and c greater than d, stop."),
+        ("a<b and b>c", "a less than b and b greater than c"),
+        ('<p class="big" id=x>One</p><br/>two<!-- not this -->', "One two"),
+        ("open the <door> now", "open the door now"),
+        (
+            "AT&T pays $3.50, $1, £2.00 or €1,000 (50 %)",
+            "AT and T pays 3 dollars 50, 1 dollar, 2 pounds or 1,000 euros (50 percent)",
+        ),
+        (
+            "$3 million at 20 °C, 5€ = 1+1 ± 2",
+            "3 million dollars at 20 degrees Celsius, 5 euros equals 1 plus 1 plus or minus 2",
+        ),
+        ("Title\n=====\nText --- more", "Title Text more"),
+        ("hel\u200blo so\u00adft \ufefffi\u2060sh", "hello soft fish"),
+        ("cafe\u0301 👩\u200d🚀 go", "café go"),
+        ("# The title\n\nThe text.", "The title. The text."),
+        ("## Who is it? ##\nMe.", "Who is it? Me."),
+        ("Buy:\n- two eggs\n- milk, please!\n* bread", "Buy: two eggs. milk, please! bread."),
+        ("A title\n\nand its text", "A title. and its text"),
+        ("see [the words](https://a.b/c) and **bold** and *marked*", "see the words and bold and *marked*"),
+        (f"Read https://example.org/{'x' * 300}?q=1, please.", "Read link, please."),
     ],
 )
 def test_markup_and_emoji_are_not_read_out(text, plain):
-    assert readable(text) == plain
+    assert clean(text) == plain
 
 
 def test_say_joins_the_chunks_with_pauses():
     tone = Tone()
     text = f"{'a' * 100}. {'b' * 100}."
-    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
-    assert len(spoken.samples) == 202 * 400 + int(0.18 * 16000), "a sentence is not cut to be gone on from"
+    spoken = Synthesizer(tone, SETTINGS, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 202 * PER_CHARACTER + int(0.18 * 16000), "a sentence is not cut to be continued from"
     assert spoken.remarks == ()
     assert tone.sizes == [1, 1]
 
 
 class Carrying(Tone):
-    """A tone with codes, that notes what each batch goes on from."""
+    """A tone with codes, that notes what each batch continues from."""
 
     def __init__(self, stops: bool = True) -> None:
         super().__init__()
@@ -437,22 +465,22 @@ class Carrying(Tone):
         self.behind += [(text, self.after[-1]) for text in texts]
         self.seeds += seed
         said = super().speak(texts, descriptions, settings, seed)
-        return [replace(one, stopped=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
+        return [replace(one, ended=self.stops, codes=np.zeros((4, 9), np.int64)) for one in said]
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_parts_of_a_long_text_go_on_from_its_first(stops):
+def test_parts_of_a_long_text_continue_from_its_first(stops):
     tone = Carrying(stops)
     text = " ".join(f"{letter * 90}." for letter in "abcdef")
     settings = SETTINGS.model_copy(update={"max_seconds": 20, "batch_size": 3})
-    Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    Synthesizer(tone, settings, Describing()).speak(Request(text, "Talia"))
     first = f"{'a' * 90}."
     assert tone.sizes == [1, 3, 2]
     assert tone.after == [None, *[first if stops else None] * 2], "not from speech that was cut"
     assert [said for said, _ in tone.heard][1:3] == [f"{'b' * 90}.", f"{'c' * 90}."]
 
 
-def test_a_part_that_does_not_come_out_is_spoken_by_itself(monkeypatch):
+def test_a_part_that_fails_is_spoken_by_itself(monkeypatch):
     """The model ends at once behind what was said before: as one does that never heard two sentences in a clip."""
     tone = Carrying()
     speak = tone.speak
@@ -464,8 +492,8 @@ def test_a_part_that_does_not_come_out_is_spoken_by_itself(monkeypatch):
     monkeypatch.setattr(tone, "speak", brief)
     text = " ".join(f"{letter * 90}." for letter in "abc")
     settings = SETTINGS.model_copy(update={"max_seconds": 20})
-    spoken = Sayer(tone, settings, Describing()).speak(Request(text, "Talia"))
-    assert len(spoken.samples) == 3 * 91 * 400 + 2 * int(0.18 * 16000)
+    spoken = Synthesizer(tone, settings, Describing()).speak(Request(text, "Talia"))
+    assert len(spoken.samples) == 3 * 91 * PER_CHARACTER + 2 * int(0.18 * 16000)
     assert tone.after == [None, f"{'a' * 90}.", None]
 
 
@@ -477,25 +505,140 @@ def test_parts_and_the_first_fit_together_and_lose_no_letter(text):
 
 
 def test_chunks_fit_the_seconds_the_recipe_allows():
-    sayer = Sayer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
-    assert sayer.longest("moderate speed") == 104
-    assert sayer.longest("very slowly") < sayer.longest("very fast") < CHUNK
-    pieces, _ = sayer.check(Request("word " * 100, "Jerry"))
+    synthesizer = Synthesizer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
+    assert synthesizer.longest("moderate speed") == 104
+    assert synthesizer.longest("very slowly") < synthesizer.longest("very fast") < CHUNK
+    pieces, _ = synthesizer.check(Request("word " * 100, "Jerry"))
     assert max(map(len, pieces)) <= 104
 
 
 def test_say_says_what_was_cut_and_what_is_silent(monkeypatch):
     tone = Tone()
     loud = np.sin(np.arange(16000)).astype(np.float32)
-    said = [Utterance(loud, 16000, 0.1, False), Utterance(loud * 0, 16000, 0.1, True)]
+    said = [Utterance(loud, 16000, 0.1, False), Utterance(np.zeros(8 * 16000, np.float32), 16000, 0.1, True)]
     monkeypatch.setattr(tone, "speak", lambda *_: [said.pop(0)])
-    spoken = Sayer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
+    spoken = Synthesizer(tone, SETTINGS, Describing()).speak(Request(f"{'a' * 100}. {'b' * 100}.", "Talia"))
     assert spoken.remarks[0] == "part 1 of 2 did not end by itself and was cut at 1.0 s"
     assert "part 2 of 2 is silent" in spoken.remarks[1]
+
+
+class OneSentence(Tone):
+    """A tone that says the first sentence of a text and ends, as a checkpoint does that was trained on single ones."""
+
+    def speak(self, texts, descriptions, settings, seed):
+        return super().speak([sentences_of(text)[0] for text in texts], descriptions, settings, seed)
+
+
+TWO = "The old boat walks behind the station. The red teacher sleeps above the window."
+
+
+def seconds_of(text: str, parts: int) -> float:
+    return len(text.replace(". ", ".")) * PER_CHARACTER / 16000 + 0.18 * (parts - 1)
+
+
+def test_two_sentences_of_one_part_are_both_spoken():
+    tone = OneSentence()
+    spoken = Synthesizer(tone, SETTINGS, Describing()).speak(Request(TWO, "Talia"))
+    assert spoken.duration == pytest.approx(seconds_of(TWO, 2), abs=0.01)
+    assert spoken.remarks == ()
+    assert tone.sizes == [1, 1, 2], "as a whole, with another seed, then one by one"
+
+
+def test_parts_follow_what_the_checkpoint_was_trained_on():
+    tone = OneSentence()
+    synthesizer = Synthesizer(tone, SETTINGS, Describing(), TextLengths(characters=45, sentences=1))
+    spoken = synthesizer.speak(Request(f"{TWO} {'word ' * 20}", "Talia"))
+    assert tone.sizes == [1, 4], "nothing is spoken twice"
+    assert all(len(text) <= 45 for text, _ in tone.heard)
+    assert spoken.remarks == ()
+    assert Synthesizer(tone, SETTINGS, Describing(), TextLengths(200, 2)).plan(Request(TWO, "Talia")).parts == [TWO]
+
+
+def test_what_ends_early_is_spoken_again_with_another_seed():
+    class Fickle(Tone):
+        def speak(self, texts, descriptions, settings, seed):
+            said = super().speak(texts, descriptions, settings, seed)
+            return [
+                replace(one, samples=one.samples[:3000]) if n < 10_000 else one
+                for one, n in zip(said, seed, strict=True)
+            ]
+
+    tone = Fickle()
+    spoken = Synthesizer(tone, SETTINGS, Describing()).speak(Request("One sentence and no other.", "Talia"))
+    assert (tone.sizes, spoken.remarks) == ([1, 1], ())
+    assert spoken.duration == pytest.approx(26 * PER_CHARACTER / 16000)
+
+
+class Brief(Tone):
+    """Says a tenth of everything, whatever is tried."""
+
+    def speak(self, texts, descriptions, settings, seed):
+        return super().speak([text[: max(3, len(text) // 10)] for text in texts], descriptions, settings, seed)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_stays_too_short_is_named(streamed):
+    spoken = Synthesizer(Brief(), SETTINGS, Describing()).speak(Request(f"{'a' * 150}. {'b' * 150}.", "Talia"))
+    assert [remark.split(" ended")[0] for remark in spoken.remarks] == ["part 1 of 2", "part 2 of 2"]
+    assert "words are missing" in spoken.remarks[0]
+    asked = {"model": "m", "input": f"“Zoë Ł” {'a' * 150}.", "voice": "Talia", "response_format": "wav"}
+    with running(Synthesizer(Brief(), SETTINGS, Describing())) as url:
+        answer = httpx.post(f"{url}/v1/audio/speech", json=asked | ({"stream_format": "sse"} if streamed else {}))
+        counts = httpx.get(f"{url}/health").json()["chunks"]
+    told = answer.text if streamed else answer.headers["x-parler-remarks"]
+    assert "words are missing" in told
+    assert counts["early"] == 1
+
+
+def test_speech_that_was_given_out_already_is_named_and_not_repeated():
+    tone = Tone()
+
+    def stream(texts, *_):
+        yield [np.full(3000, 0.1, np.float32) for _ in texts]
+        return [Utterance(np.full(3000, 0.1, np.float32), 16000, 0.1, True) for _ in texts]
+
+    tone.stream = stream
+    asked = {"model": "m", "input": TWO, "voice": "Talia", "response_format": "pcm", "stream_format": "sse"}
+    with running(Synthesizer(tone, SETTINGS, Describing())) as url:
+        answer = httpx.post(f"{url}/v1/audio/speech", json=asked)
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+    assert sum(len(base64.b64decode(event["audio"])) for event in events[:-1]) == 2 * 3000
+    assert "words are missing" in events[-1]["remarks"][0]
+    assert tone.sizes == []
+
+
+@pytest.mark.parametrize(
+    ("rate", "characters_a_second", "early"),
+    [
+        ("moderate speed", 16, False),  # the sample's checkpoint
+        ("moderate speed", 33, True),  # two sentences said as one
+        ("very fast", 20, False),
+        ("very fast", 40, True),
+        ("very slowly", 16, False),  # not obeyed is not cut off
+        (None, 20, False),  # a caller's own description
+    ],
+)
+def test_how_fast_is_too_fast(rate, characters_a_second, early):
+    sound = np.zeros(int(len(TWO) / characters_a_second * 16000), np.float32)
+    assert ended_early(TWO, Utterance(sound, 16000, 0.1, True), rate) is early
+    assert not ended_early(TWO, Utterance(sound, 16000, 0.1, False), rate), "what was cut did not end"
+
+
+@pytest.mark.parametrize("text", ["...", "?!", "— “ ” —", "\u200b", "<br/>", "# "])
+def test_punctuation_only_is_refused(text):
+    with pytest.raises(SayError, match="nothing to say"):
+        Synthesizer(Tone(), SETTINGS, Describing()).speak(Request(text, "Talia"))
+
+
+def test_punctuation_between_sentences_is_no_part_of_its_own():
+    tone = Tone()
+    synthesizer = Synthesizer(tone, SETTINGS, Describing(), TextLengths(45, 1))
+    synthesizer.speak(Request("... Wait for me! ... ?! Then go on. ***", "Talia"))
+    assert all(any(map(str.isalpha, text)) for text, _ in tone.heard)
 
 
 def test_say_refuses_before_it_generates():
     tone = Tone()
     with pytest.raises(SayError, match="unknown voice"):
-        Sayer(tone, SETTINGS, Describing()).say(Request("Hello.", "Bob"))
+        Synthesizer(tone, SETTINGS, Describing()).speak(Request("Hello.", "Bob"))
     assert tone.sizes == []

@@ -17,9 +17,12 @@ from parler_assets import storage
 from parler_assets.recipe import Annotation, Describing, Evaluation
 from parler_assets.speech.audio import decode, encode
 from parler_assets.storage import Part
+from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.data.codes_file import SCHEMA, with_codes_file, write_codes
+from parler_assets.tts.inputs import InputChanged
 from parler_assets.tts.scoring.stage import score_samples
-from parler_assets.tts.synthesis.prompts import RATES, PromptError, base_id, evaluation_prompts, marked, with_phrase
+from parler_assets.tts.synthesis.prompts import PromptError, base_id, evaluation_prompts, marked, with_phrase
+from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.samples import synthesize_samples
 from parler_assets.tts.synthesis.voice import Utterance
 from tests.support.evaluation_samples import PITCHES, buzz
@@ -153,7 +156,7 @@ class BuzzCodec:
 
 
 def annotate(clips, texts, settings, device="cpu", *, room=True) -> pa.Table:
-    from parler_assets.tts.report.picture import pitch_contour
+    from parler_assets.tts.scoring.contour import pitch_contour
 
     pitches = [contour[contour > 0] for contour in map(pitch_contour, clips)]
     rates = [len(text) / clip.seconds for text, clip in zip(texts, clips, strict=True)]
@@ -174,9 +177,9 @@ def workshop(tmp_path, monkeypatch):
     ObedientVoice.batches = []
     stand_ins = {
         "descriptions.describe_attributes": describe,
-        "codec.load_codec": lambda *_: BuzzCodec(),
-        "annotators.annotate": annotate,
-        "bins.bin_table": bin_table,
+        "codec.codec.load_codec": lambda *_: BuzzCodec(),
+        "annotation.stage.annotate": annotate,
+        "binning.bins.bin_table": bin_table,
     }
     for name, member in stand_ins.items():
         monkeypatch.setattr(f"parler_assets.speech.{name}", member)
@@ -241,6 +244,12 @@ def samples_of(workshop, **changes):
     )
 
 
+def scores_of(workshop):
+    places = [workshop / name for name in ("samples", "set")]
+    folder, base = workshop / "card", workshop / "base"
+    return score_samples(*places, [workshop / "bins"], base, folder, Annotation(), SETTINGS)
+
+
 # -------------------------------------------------------------------------------------------------------------- samples
 
 
@@ -264,7 +273,7 @@ def test_nothing_is_generated_twice_and_a_changed_temperature_is(workshop):
     assert not samples_of(workshop, temperature=0.7).reused
 
 
-def test_a_killed_run_goes_on_at_the_missing_batch(workshop, monkeypatch):
+def test_a_killed_run_continues_at_the_missing_batch(workshop, monkeypatch):
     speak = ObedientVoice.speak_each
 
     def fail(self, *arguments):
@@ -310,6 +319,14 @@ def test_samples_of_a_smaller_recipe_are_taken_over_one_by_one(workshop):
     assert before.items() <= after.items()
 
 
+def test_a_damaged_shard_costs_its_own_samples(workshop):
+    path = workshop / "samples" / samples_of(workshop).manifest.shards[-1].file
+    path.write_bytes(path.read_bytes()[:-100])
+    ObedientVoice.batches = []
+    samples_of(workshop, rates=["quite slowly", "moderate speed", "quite fast"])
+    assert sum(len(texts) for _, texts in ObedientVoice.batches) == 8 + 4, "the new ones, and those of the shard"
+
+
 def test_rows_of_a_half_finished_run_with_other_settings_are_found_too(workshop, monkeypatch):
     speak = ObedientVoice.speak_each
 
@@ -326,6 +343,69 @@ def test_rows_of_a_half_finished_run_with_other_settings_are_found_too(workshop,
     assert sum(len(texts) for _, texts in ObedientVoice.batches) == 16
 
 
+def replaced(folder, name: str) -> None:
+    """Another training has written its checkpoint there."""
+    config = json.loads((folder / name / "config.json").read_text())
+    (folder / name / "config.json").write_text(json.dumps(config | {"trained": "again"}))
+
+
+def test_a_result_names_the_checkpoints_it_was_made_from(workshop):
+    facts = samples_of(workshop).manifest.facts
+    assert facts["checkpoint"] == checkpoint_digest(workshop / "finetuned") != facts["base"]
+    assert scores_of(workshop).card["checkpoint"] == facts["checkpoint"]
+    replaced(workshop, "finetuned")
+    assert samples_of(workshop).manifest.facts["checkpoint"] == checkpoint_digest(workshop / "finetuned")
+
+
+@pytest.mark.parametrize("when", ["while it is loaded", "while it speaks", "at the end", "removed"])
+def test_a_checkpoint_that_is_replaced_meanwhile_gives_no_samples(workshop, monkeypatch, when):
+    start, speak = ObedientVoice.__init__, ObedientVoice.speak_each
+
+    def loading(self, checkpoint, device="cpu"):
+        start(self, checkpoint, device)
+        if when == "while it is loaded" and self.obeys:
+            replaced(workshop, "finetuned")
+
+    def speaking(self, *arguments):
+        yield from speak(self, *arguments)
+        last = len(ObedientVoice.batches) == 4
+        if self.obeys and (when == "while it speaks" or (when == "at the end" and last)):
+            replaced(workshop, "finetuned")
+        if when == "removed" and last:
+            (workshop / "finetuned").rename(workshop / "gone")
+
+    monkeypatch.setattr(ObedientVoice, "__init__", loading)
+    monkeypatch.setattr(ObedientVoice, "speak_each", speaking)
+    with pytest.raises(InputChanged, match="finetuned: was replaced while it was read"):
+        samples_of(workshop)
+    assert not (workshop / "samples" / "manifest.json").exists()
+    if when == "while it is loaded":
+        assert len(ObedientVoice.batches) == 2, "nothing is spoken with weights of unknown origin"
+    if when == "removed":
+        (workshop / "gone").rename(workshop / "finetuned")
+    monkeypatch.setattr(ObedientVoice, "__init__", start)
+    monkeypatch.setattr(ObedientVoice, "speak_each", speak)
+    ObedientVoice.batches = []
+    result = samples_of(workshop)
+    assert result.manifest.facts["checkpoint"] == checkpoint_digest(workshop / "finetuned")
+    assert len(ObedientVoice.batches) == (0 if when == "removed" else 2), "the base's are kept, and what is still true"
+
+
+def test_a_stage_that_is_replaced_while_it_is_scored_gives_no_scorecard(workshop, monkeypatch):
+    from parler_assets.speech.annotation import stage
+
+    samples_of(workshop)
+
+    def rebinned(*arguments, **options):
+        storage.build(workshop / "bins", "other", 1, lambda _: Part(pa.table({"speaker": ["Jerry"]})))
+        return annotate(*arguments, **options)
+
+    monkeypatch.setattr(stage, "annotate", rebinned)
+    with pytest.raises(InputChanged, match="bins: was replaced while it was read"):
+        scores_of(workshop)
+    assert not (workshop / "card" / "scorecard.json").exists()
+
+
 def test_a_checkpoint_that_says_nothing_is_set_aside(workshop, monkeypatch):
     mute = Utterance(np.zeros(0, np.float32), 16000, 0.1, True)
     monkeypatch.setattr(ObedientVoice, "speak_each", lambda self, texts, *_: ((n, mute) for n in range(len(texts))))
@@ -339,13 +419,8 @@ def test_a_checkpoint_that_says_nothing_is_set_aside(workshop, monkeypatch):
 
 def test_an_obedient_checkpoint_scores_high_and_its_base_at_chance(workshop):
     samples_of(workshop)
-    places = [workshop / name for name in ("samples", "set")]
-
-    def score():
-        folder, base = workshop / "card", workshop / "base"
-        return score_samples(*places, [workshop / "bins"], base, folder, Annotation(), SETTINGS)
-
-    scores = score()
+    samples = workshop / "samples"
+    scores = scores_of(workshop)
     numbers = scores.numbers
     assert numbers["finetuned/speaker_gender"] == 1
     assert numbers["base/speaker_gender"] == 0.5
@@ -358,9 +433,9 @@ def test_an_obedient_checkpoint_scores_high_and_its_base_at_chance(workshop):
     assert "evaluation.recogniser" in missing["word_error_rate_open"]
     assert "PARLER_WEIGHTS" in missing["squim_pesq"]
     assert "evaluation.seeds" in missing["speaker_every_seed"]
-    assert scores.card["cost"]["samples"] == storage.read_manifest(places[0]).rows
+    assert scores.card["cost"]["samples"] == storage.read_manifest(samples).rows
     assert scores.card["cost"]["generation_seconds"] == pytest.approx(1.6)
-    again = score()
+    again = scores_of(workshop)
     assert again.reused
     assert again.digest == scores.digest
-    assert len((workshop / "card" / "samples.jsonl").read_text().splitlines()) == storage.read_manifest(places[0]).rows
+    assert len((workshop / "card" / "samples.jsonl").read_text().splitlines()) == storage.read_manifest(samples).rows

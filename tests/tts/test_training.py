@@ -67,6 +67,7 @@ def test_held_out_loss_falls_and_the_checkpoint_is_complete(place, trained):
     assert load_tokenizers(trained.result).prompt("the cat sat")["input_ids"][-1] == 1
     provenance = json.loads((trained.result / "provenance.json").read_text())
     assert provenance["licences"] == {"studio": "CC0-1.0"}
+    assert provenance["texts"]["sentences"] >= 1
     assert provenance["base"] == trained.base_digest
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parler_assets.recipe import Recipe
-from parler_assets.tts.experiments.sweep import ADHERENCE
 from parler_assets.tts.report.report import write_report
 from parler_assets.tts.scoring.compare import Comparison, compare_scorecards
+from parler_assets.tts.scoring.metrics import ADHERENCE
 from parler_assets.tts.scoring.stage import Scores, score_samples
 from parler_assets.tts.synthesis.samples import labels_of, synthesize_samples
 from parler_assets.tts.training.launch import TrainingResult
@@ -18,7 +18,7 @@ ALSO_SHOWN = ("rate_spearman", "word_error_rate", "silent")
 
 
 @dataclass(frozen=True)
-class Built:
+class StageOutputs:
     """The finished stages that an evaluation reads.
 
     Attributes:
@@ -36,7 +36,7 @@ class Built:
 
 
 def evaluate(
-    checkpoint: Path, against: Path, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+    checkpoint: Path, against: Path, built: StageOutputs, folder: Path, recipe: Recipe, device: str = "cpu"
 ) -> Scores:
     """Let both checkpoints speak the recipe's prompts with the same seeds, score them and write the report.
 
@@ -65,7 +65,7 @@ def evaluate(
 
 
 def compare_checkpoints(
-    first: Path, second: Path, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+    first: Path, second: Path, built: StageOutputs, folder: Path, recipe: Recipe, device: str = "cpu"
 ) -> Comparison:
     """Paired differences of two checkpoints; samples, scores and report stay in `folder`."""
     scores = evaluate(first, second, built, folder, recipe, device)
@@ -74,7 +74,7 @@ def compare_checkpoints(
 
 
 def variant_scores(
-    name: str, result: TrainingResult, built: Built, folder: Path, recipe: Recipe, device: str = "cpu"
+    name: str, result: TrainingResult, built: StageOutputs, folder: Path, recipe: Recipe, device: str = "cpu"
 ) -> dict[str, float]:
     """Scores of one variant of a sweep, evaluated beside the base in `folder/<name>`: what a comparison shows."""
     scores = evaluate(result.checkpoint, built.base, built, folder / name, recipe, device)

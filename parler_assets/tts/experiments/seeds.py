@@ -1,7 +1,7 @@
-"""How far results depend on chance: the same training and evaluation with several seeds, and the spread over them.
+"""How far results depend on chance: the same training and evaluation with several seeds, and what differs between them.
 
 A seed is given to both: training (order of clips, dropout, adapters) and generation (what is drawn for every prompt).
-The base checkpoint is spoken with the same generation seeds, so that its spread is that of generation alone; clips and
+The base checkpoint is spoken with the same generation seeds, so that it differs by generation alone; clips and
 copies do not depend on seeds. Without training, one checkpoint is spoken with several generation seeds.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from parler_assets.recipe import Recipe, Thresholds
 from parler_assets.speech.devices import first
 from parler_assets.storage import replacing, write_json
-from parler_assets.tts.experiments.evaluate import Built, evaluate
-from parler_assets.tts.scoring.table import LOWER_IS_BETTER, NAMES
+from parler_assets.tts.experiments.evaluate import StageOutputs, evaluate
+from parler_assets.tts.scoring.metrics import NAMES, limit_in_words, reaches
 from parler_assets.tts.training.launch import run_training
 
 TABLE, RECORD = "seeds.md", "seeds.json"
@@ -25,7 +25,7 @@ FIRST = ("speaker_gender", "speaker_probe", "style_probe", "rate_spearman", "wor
 
 
 @dataclass(frozen=True)
-class Spread:
+class OverSeeds:
     """One metric of one system over seeds; `deviation` is the sample standard deviation, None of a single seed."""
 
     metric: str
@@ -54,11 +54,11 @@ class Seeds:
     numbers: dict[int, dict[str, float]]
     thresholds: Thresholds
 
-    def spread(self, metric: str, system: str) -> Spread | None:
+    def over_seeds(self, metric: str, system: str) -> OverSeeds | None:
         """None where a seed has no such score: a mean of fewer seeds would not say so."""
         values = [numbers.get(f"{system}/{metric}") for numbers in self.numbers.values()]
         found = tuple(value for value in values if value is not None)
-        return Spread(metric, system, found) if found and len(found) == len(values) else None
+        return OverSeeds(metric, system, found) if found and len(found) == len(values) else None
 
     @property
     def metrics(self) -> list[str]:
@@ -68,16 +68,15 @@ class Seeds:
     def verdict(self, metric: str) -> str:
         """The recipe's threshold beside the mean over seeds, and how many seeds reach it; empty without one."""
         limit = getattr(self.thresholds, metric, None)
-        found = self.spread(metric, "finetuned")
+        found = self.over_seeds(metric, "finetuned")
         if limit is None:
             return ""
-        lower = metric in LOWER_IS_BETTER
-        sign = "at most" if lower else "at least"
+        wanted = limit_in_words(metric, limit)
         if found is None:
-            return f"{sign} {limit}: not scored by every seed"
-        reached = sum(value <= limit if lower else value >= limit for value in found.values)
-        met = found.mean <= limit if lower else found.mean >= limit
-        return f"{sign} {limit}: {'met' if met else 'not met'} by the mean, {reached} of {len(found.values)} seeds"
+            return f"{wanted}: not scored by every seed"
+        reached = sum(reaches(metric, value, limit) for value in found.values)
+        met = "met" if reaches(metric, found.mean, limit) else "not met"
+        return f"{wanted}: {met} by the mean, {reached} of {len(found.values)} seeds"
 
     def markdown(self) -> str:
         """Mean ± standard deviation [lowest, highest] over the seeds."""
@@ -86,7 +85,7 @@ class Seeds:
         lines = [f"{len(self.numbers)} seeds ({numbers}) of {what}: mean ± standard deviation [lowest, highest]", ""]
         lines += ["| | fine-tuned | base (generation alone) | copy | threshold |", "|---|---|---|---|---|"]
         for metric in self.metrics:
-            cells = [self.spread(metric, system) for system in ("finetuned", "base", "copy")]
+            cells = [self.over_seeds(metric, system) for system in ("finetuned", "base", "copy")]
             if any(cells[:2]) or self.verdict(metric) or (metric in FIRST and any(cells)):
                 shown = [str(cell) if cell else "–" for cell in cells[:2]]
                 shown.append(f"{cells[2].mean:.3f}" if cells[2] else "–")
@@ -96,7 +95,7 @@ class Seeds:
 
 def run_seeds(
     seeds: Sequence[int],
-    built: Built,
+    built: StageOutputs,
     folder: Path,
     recipe: Recipe,
     device: str = "cpu",

@@ -1,7 +1,7 @@
 """A sweep: every variant of a recipe's training, and a table that says which is best.
 
 Each variant is a training of its own (`launch.run_training`) in its own folder, scored before the next one starts:
-finished ones are reused, an interrupted one goes on, one that fails is a row of the table and not the sweep's end.
+finished ones are reused, an interrupted one continues, one that fails is a row of the table and not the sweep's end.
 """
 
 from __future__ import annotations
@@ -15,18 +15,12 @@ from typing import Any, Literal
 
 from parler_assets.recipe import Training, digest
 from parler_assets.storage import replacing, write_json
+from parler_assets.tts.scoring.metrics import ADHERENCE, LOWER_IS_BETTER
 from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
 from parler_assets.tts.training.launch import TrainingResult, run_training
 
 logger = logging.getLogger(__name__)
 
-# Shares of samples that are what was asked for: speaker and style as probes hear them, attributes as tagged again.
-ADHERENCE = (
-    "speaker_probe",
-    "style_probe",
-    *(f"{attribute}_exact" for attribute in ("rate", "noise", "reverberation", "speech_monotony", "pitch")),
-)
-LOWER_IS_BETTER = {"held_out_loss", "word_error_rate", "word_error_rate_open", "pitch_error_semitones", "silent"}
 Measure = Literal["held_out_loss", "adherence"]
 TABLE, RECORD = "comparison.md", "comparison.json"
 

@@ -81,7 +81,15 @@ def refusals(recipe: Recipe, lineage: Lineage) -> list[str]:
     problems += [str(problem) for problem in audit_training_set(lineage.training_set)]
     if card is None:
         return [*problems, "there is no scorecard: materialize it, so that the card can say how good this is"]
-    return problems + check_thresholds(card, recipe.evaluation.thresholds)
+    return problems + _of_another(card, lineage.checkpoint) + check_thresholds(card, recipe.evaluation.thresholds)
+
+
+def _of_another(card: dict, checkpoint: Path) -> list[str]:
+    """Scorecards of earlier versions do not say which checkpoint they are of."""
+    scored, ours = card.get("checkpoint"), checkpoint_digest(checkpoint)
+    if scored in (None, ours):
+        return []
+    return [f"the scorecard is of checkpoint {scored} and not of {ours}: materialize the samples and it again"]
 
 
 def _wanted(recipe: Recipe) -> Release:

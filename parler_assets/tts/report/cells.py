@@ -15,13 +15,14 @@ import soundfile
 from parler_assets import storage
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.tts.report.picture import picture
-from parler_assets.tts.synthesis.prompts import RATES, base_id
+from parler_assets.tts.scoring.metrics import HITS, SYSTEMS
+from parler_assets.tts.synthesis.kept import current
+from parler_assets.tts.synthesis.prompts import base_id
+from parler_assets.tts.synthesis.rates import MODERATE, RATES
 
 RATE = 16000
 MOST_PROMPTS = 3  # of one speaker and style in the page; all samples lie in the stage's folder
-SYSTEMS = {"real": "real", "copy": "copy", "base": "base", "finetuned": "fine-tuned"}
 SPECIAL = {"graded": "degrees", "emphasis": "marked words", "quality": "recording quality", "long": "long text"}
-HITS = ("rate_within_one", "noise_within_one", "gender_hit", "speaker_hit", "style_hit")
 ROW = ["id", "system", "prompt", "speaker", "style", "rate", "kind", "attribute", "label", "text"]
 
 
@@ -37,7 +38,7 @@ class Player:
     facts: list[tuple[str, str, str]]  # name, value, "hit" | "miss" | ""
     missed: int
     silent: bool
-    stopped: bool | None
+    ended: bool | None
 
 
 @dataclass
@@ -88,7 +89,7 @@ def cells(samples: Path, measured: Mapping[str, dict]) -> list[Cell]:
     """Cells in the recipe's order, then the special kinds of prompts by speaker."""
     made, takes = _planned(samples, measured)
     for table in storage.iterate(samples):
-        for row in table.to_pylist():
+        for row in current(table).to_pylist():
             for take in takes.get(row["prompt"], ()):
                 take.description = take.description if row["kind"] == "clip" and take.rate else row["description"]
                 take.players.append(_player(row, measured.get(row["id"], {})))
@@ -141,7 +142,7 @@ def _grid_cell(speaker: str, style: str, rows, measured: Mapping[str, dict], tak
 
 
 def _place(rate: str | None) -> int:
-    return RATES.index(rate) if rate in RATES else 3
+    return RATES.index(rate) if rate in RATES else MODERATE
 
 
 def _ends_and_middle(rows: Sequence[dict]) -> list[dict]:
@@ -164,7 +165,7 @@ def _player(row: dict, measured: dict) -> Player:
     clip = decode(row["audio"]).at(RATE)
     sound = base64.b64encode(_mp3(clip)).decode()
     misses = sum(measured.get(key) is False for key in HITS)
-    broken = bool(measured.get("silent")) + (row["stopped"] is False) + (measured.get("length_plausible") is False)
+    broken = bool(measured.get("silent")) + (row["ended"] is False) + (measured.get("length_plausible") is False)
     return Player(
         row["system"],
         SYSTEMS[row["system"]],
@@ -174,7 +175,7 @@ def _player(row: dict, measured: dict) -> Player:
         _facts(measured),
         misses + broken,
         bool(measured.get("silent")),
-        row["stopped"],
+        row["ended"],
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parler_assets.tts.report.cells import Cell
-from parler_assets.tts.scoring.table import COLUMNS, NAMES, learning_of
+from parler_assets.tts.scoring.metrics import COLUMNS, NAMES
+from parler_assets.tts.scoring.table import at_chance, learning_of
 
 UNIT = {  # metrics drawn on an axis from 0 to 1, in this order
     "speaker_gender",
@@ -18,7 +19,6 @@ UNIT = {  # metrics drawn on an axis from 0 to 1, in this order
     "rate_spearman",
     "word_error_rate",
 }
-CHANCE_MATTERS = ("speaker_gender", "speaker_probe", "style_probe", "rate_within_one", "rate_exact", "rate_spearman")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def failures(card: dict | None, made: Sequence[Cell], aside: Sequence[dict]) -> 
     """Where the model fails, from the scores and from the samples themselves, the gravest first."""
     players = [player for cell in made for take in cell.takes for player in take.players]
     ours = [player for player in players if player.system == "finetuned"]
-    silent, endless = sum(p.silent for p in ours), sum(p.stopped is False for p in ours)
+    silent, endless = sum(p.silent for p in ours), sum(p.ended is False for p in ours)
     found = [f"{silent} of {len(ours)} fine-tuned samples shown are silent."] if silent else []
     if endless:
         found.append(f"{endless} of {len(ours)} fine-tuned samples shown did not end by themselves and were cut.")
@@ -58,18 +58,12 @@ def failures(card: dict | None, made: Sequence[Cell], aside: Sequence[dict]) -> 
     if card is None:
         return [*found, "These samples have not been scored yet; materialize scorecard."]
     scores = {(score["metric"], score["system"]): score for score in card["scores"]}
-    for metric in CHANCE_MATTERS:
-        score, chance = scores.get((metric, "finetuned")), scores.get((metric, "chance"))
-        if score and chance and score["low"] <= chance["value"]:
-            found.append(
-                f"{_capital(NAMES[metric])}: {score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}] "
-                f"cannot be told from chance ({chance['value']:.2f})."
-            )
+    for metric, score, chance in at_chance(card):
+        interval = f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
+        found.append(f"{_capital(NAMES[metric])}: {interval} cannot be told from chance ({chance:.2f}).")
     words = scores.get(("word_error_rate", "finetuned"))
     if words and words["value"] > 0.3:
-        found.append(
-            f"Words: {100 * words['value']:.0f} % are wrong to a recogniser that knows all possible sentences."
-        )
+        found.append(f"Words: {100 * words['value']:.0f} % are wrong to an ASR that knows all possible sentences.")
     found += [f"Worse than its base: {flag}." for flag in card["worse_than_base"]]
     return found or ["No score of this page is at chance, and nothing is silent, endless or missing."]
 
@@ -87,7 +81,7 @@ def cannot_show(card: dict | None) -> list[str]:
         limits += _strange(card)
     if any(score["metric"] == "word_error_rate" for score in (card or {}).get("scores", [])):
         limits.append(
-            "Open-vocabulary intelligibility: the recogniser chooses among the corpus's own sentences, "
+            "Open-vocabulary intelligibility: the ASR chooses among the corpus's own sentences, "
             "which flatters everything."
         )
     return limits

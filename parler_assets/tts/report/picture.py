@@ -20,12 +20,13 @@ PALETTE = (colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)  # 
 
 
 def picture(clip: Clip) -> str:
-    """A data URI of a WebP image, time left to right, 0 to 5.5 kHz; the contour runs from 60 to 450 Hz."""
+    """A data URI of a WebP image, time left to right, 0 to 5.5 kHz; the contour runs from 60 to 600 Hz."""
     level = spectrogram(clip)
     pixels = PALETTE[np.minimum((level * len(PALETTE)).astype(int), len(PALETTE) - 1)]
-    for column, pitch in enumerate(_resized(pitch_contour(clip), WIDTH)):
+    low, high = PITCHES
+    contour = pitch_contour(clip)
+    for column, pitch in enumerate(_resized(contour, WIDTH) if contour is not None else ()):
         if pitch > 0:
-            low, high = PITCHES
             row = int((1 - np.log(pitch / low) / np.log(high / low)) * (HEIGHT - 3)) + 1
             pixels[max(0, row - 1) : row + 1, column] = CONTOUR
     buffer = io.BytesIO()

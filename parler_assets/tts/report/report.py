@@ -12,7 +12,8 @@ import jinja2
 from parler_assets import storage
 from parler_assets.tts.report.cells import SPECIAL, Cell, cells
 from parler_assets.tts.report.findings import cannot_show, failures, score_rows
-from parler_assets.tts.scoring.table import NAMES, markdown, missing_of, read_lines
+from parler_assets.tts.scoring.metrics import name_of
+from parler_assets.tts.scoring.table import markdown, missing_of, read_lines
 
 __all__ = ["ReportPaths", "write_report"]
 LEAD = (
@@ -105,4 +106,4 @@ def _write(path: Path, text: str) -> None:
 
 def _named(missing: dict[str, list[str]]) -> dict[str, list[str]]:
     """Scores that are missing by the names of the table, as a reader knows them."""
-    return {reason: [NAMES.get(m, m.replace("_", " ")) for m in metrics] for reason, metrics in missing.items()}
+    return {reason: [name_of(metric) for metric in metrics] for reason, metrics in missing.items()}

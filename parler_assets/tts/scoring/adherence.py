@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parler_assets.tts.scoring.statistics import Outcome, bootstrap, correlation, linear, mean, proportion
-from parler_assets.tts.synthesis.prompts import RATES
+from parler_assets.tts.scoring.statistics import Outcome, bootstrap, mean, pearson, proportion, spearman
+from parler_assets.tts.synthesis.rates import RATES
 
 BETWEEN_GENDERS = 165.0  # Hz; between the usual means of men (about 120) and women (about 210)
 
@@ -64,7 +64,7 @@ def label_scores(system: str, rows: Sequence[Row], attribute: Attribute = RATE) 
     return [
         proportion(f"{name}_exact", system, list(steps == 0)),
         proportion(f"{name}_within_one", system, list(abs(steps) <= 1)),
-        bootstrap(f"{name}_spearman", system, np.reshape(pairs, (-1, 2)), correlation, least=3),
+        bootstrap(f"{name}_spearman", system, np.reshape(pairs, (-1, 2)), spearman, least=3),
     ]
 
 
@@ -84,10 +84,16 @@ def monotonicity(system: str, rows: Sequence[Row], attribute: Attribute = RATE) 
 
 def gender_score(system: str, rows: Sequence[Row], genders: Genders) -> Outcome:
     """Gender heard in the pitch (a threshold at 165 Hz) against the named speaker's; whispers have no pitch."""
-    voiced = [row for row in rows if row["speaker"] in genders and row.get("utterance_pitch_mean")]
-    heard = ["male" if row["utterance_pitch_mean"] < BETWEEN_GENDERS else "female" for row in voiced]
-    hits = [genders[row["speaker"]] == gender for row, gender in zip(voiced, heard, strict=True)]
+    hits = [hit for row in rows if (hit := gender_hit(row, genders)) is not None]
     return proportion("speaker_gender", system, hits, "voiced samples only")
+
+
+def gender_hit(row: Row, genders: Genders) -> bool | None:
+    """Whether the pitch is of the named speaker's gender; None where either is unknown."""
+    pitch = row.get("utterance_pitch_mean")
+    if not pitch or row["speaker"] not in genders:
+        return None
+    return genders[row["speaker"]] == ("male" if pitch < BETWEEN_GENDERS else "female")
 
 
 def pitch_scores(system: str, rows: Sequence[Row], means: Mapping[str, float]) -> list[Outcome]:
@@ -99,7 +105,7 @@ def pitch_scores(system: str, rows: Sequence[Row], means: Mapping[str, float]) -
     ]
     semitones = [12 * abs(np.log2(measured / named)) for measured, named in pairs]
     return [
-        bootstrap("pitch_correlation", system, np.reshape(pairs, (-1, 2)), linear, least=3),
+        bootstrap("pitch_correlation", system, np.reshape(pairs, (-1, 2)), pearson, least=3),
         mean("pitch_error_semitones", system, semitones),
     ]
 

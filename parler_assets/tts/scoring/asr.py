@@ -1,35 +1,30 @@
-"""Intelligibility by a grammar recogniser: pocketsphinx with a grammar of the corpus's own sentences' words, offline.
+"""Intelligibility by a grammar ASR: pocketsphinx with a grammar of the corpus's own sentences' words, offline.
 
 It chooses among the sentences of the corpus, or among the words of each place where they are all of one pattern, so its
-error rate is an alarm for speech nobody can understand and not comparable with that of an open recogniser as Whisper.
+error rate is an alarm for speech nobody can understand and not comparable with that of an open ASR as Whisper.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from parler_assets.speech.audio import Clip
+from parler_assets.tts.scoring.words import words_of
 
 LEAST_OF_A_PATTERN = 12  # sentences of equal length that make a pattern
+MOST = 400  # sentences of a grammar
 RATE, FRAMES = 16000, 100  # samples and frames a second
 # Clips are heard slower and lower by a tenth: its acoustic model knows few high voices. Measured on 96 of the sample's
 # originals with its pattern: word error rate 0.121 as recorded (0.446 of the highest voice), 0.013 so (0.030).
 SLOWER = 1.1
-COUNTS = ("deleted", "inserted", "replaced", "equal", "word_errors", "words")
 NAME = "pocketsphinx with a grammar of the corpus's sentences"
 
 
-class RecogniserError(RuntimeError):
-    """No recogniser for this corpus; the message is the reason shown in the scorecard."""
-
-
-def words_of(text: str) -> list[str]:
-    """Lower-case words without punctuation."""
-    return re.findall(r"[a-z']+", text.lower().replace("’", "'"))
+class AsrUnavailable(RuntimeError):
+    """No grammar ASR for this corpus; the message is the reason shown in the scorecard."""
 
 
 def slots(sentences: Iterable[str]) -> list[list[str]] | None:
@@ -53,59 +48,44 @@ def grammar_of(sentences: Iterable[str], several: bool = False) -> str:
     return f"#JSGF V1.0;\ngrammar sentences;\npublic <text> = ({one}){'+' if several else ''};\n"
 
 
-def errors_of(reference: str, heard: str) -> dict[str, int]:
-    """Words deleted, inserted, replaced and equal, and their sums `word_errors` and `words` (of the reference)."""
-    import jiwer
-
-    wanted, found = words_of(reference), words_of(heard)
-    if not wanted:
-        return _counted(0, len(found), 0, 0)
-    output = jiwer.process_words(" ".join(wanted), " ".join(found))
-    return _counted(output.deletions, output.insertions, output.substitutions, output.hits)
-
-
-def _counted(deleted: int, inserted: int, replaced: int, equal: int) -> dict[str, int]:
-    counts = {"deleted": deleted, "inserted": inserted, "replaced": replaced, "equal": equal}
-    return counts | {"word_errors": deleted + inserted + replaced, "words": deleted + replaced + equal}
-
-
-class Recogniser:
-    """Hears one of the known sentences, or nothing.
+class GrammarAsr:
+    """Transcribes as one of the known sentences, or as nothing.
 
     Raises:
-        RecogniserError: pocketsphinx is not installed, the corpus is open or its words are not in the dictionary.
+        AsrUnavailable: pocketsphinx is not installed, the corpus is open or its words are not in the dictionary.
     """
-
-    MOST = 400
 
     def __init__(self, sentences: Sequence[str]) -> None:
         try:
             import pocketsphinx
         except ImportError:
-            raise RecogniserError("pocketsphinx is not installed (extra `sample`)") from None
+            raise AsrUnavailable("pocketsphinx is not installed (extra `sample`)") from None
         distinct = sorted({" ".join(words_of(sentence)) for sentence in sentences} - {""})
-        if not 2 <= len(distinct) <= self.MOST:
-            raise RecogniserError(f"{len(distinct)} distinct sentences, a grammar needs 2 to {self.MOST}")
+        if not 2 <= len(distinct) <= MOST:
+            raise AsrUnavailable(f"{len(distinct)} distinct sentences, a grammar needs 2 to {MOST}")
         unknown = sorted({word for line in distinct for word in line.split()} - _dictionary(pocketsphinx))
         if unknown:
-            raise RecogniserError(f"words outside its dictionary: {', '.join(unknown[:5])}")
+            raise AsrUnavailable(f"words outside its dictionary: {', '.join(unknown[:5])}")
         places = slots(distinct)
         self.chance = f"{len(places)} words of a pattern" if places else f"1 in {len(distinct)} sentences"
         self.decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", samprate=RATE, bestpath=False)
         for search, several in (("sentence", False), ("text", True)):
             self.decoder.add_jsgf_string(search, grammar_of(distinct, several))
 
-    def hear(self, clip: Clip, several: bool = False) -> str:
+    def transcribe(self, clip: Clip, several: bool = False) -> str:
         """The best matching sentence, or sentences; empty where none matches."""
         self.decoder.activate_search("text" if several else "sentence")
         self._decode(clip)
         found = self.decoder.hyp()
         return found.hypstr if found else ""
 
-    def places(self, clip: Clip, text: str) -> list[tuple[float, float]]:
+    def align(self, clip: Clip, text: str) -> list[tuple[float, float]]:
         """(start, end) in seconds of each word of `text` where it fits the clip best; empty where it does not."""
         words = words_of(text)
-        self.decoder.set_align_text(" ".join(words))
+        try:
+            self.decoder.set_align_text(" ".join(words))
+        except RuntimeError:  # a word outside the dictionary
+            return []
         self._decode(clip)
         if not self.decoder.hyp():
             return []
@@ -122,34 +102,12 @@ class Recogniser:
         self.decoder.end_utt()
 
 
-class Ears:
-    """The recogniser where there is one; `reason` says why there is none."""
-
-    def __init__(self, sentences: Sequence[str]) -> None:
-        self.recogniser, self.reason = None, ""
-        try:
-            self.recogniser = Recogniser(sentences)
-        except RecogniserError as error:
-            self.reason = str(error)
-
-    def hear(self, clip: Clip, kind: str | None, silent: bool) -> str | None:
-        """What was said, nothing where it is silent; None without a recogniser."""
-        if self.recogniser is None:
-            return None
-        return "" if silent else self.recogniser.hear(clip, several=kind == "long")
-
-    def prominence(self, clip: Clip, text: str) -> list[float] | None:
-        """How much each word stands out; None where the words cannot be placed."""
-        from parler_assets.tts.scoring.emphasis import prominence
-
-        try:
-            spans = self.recogniser.places(clip, text) if self.recogniser else []
-        except RuntimeError:  # a word outside the dictionary
-            return None
-        return prominence(clip, spans, words_of(text)) if spans else None
-
-    def facts(self) -> dict:
-        return {"recogniser": self.reason, "chance": self.recogniser.chance if self.recogniser else ""}
+def grammar_asr(sentences: Sequence[str]) -> tuple[GrammarAsr | None, str]:
+    """The ASR of these sentences, or None and why there is none."""
+    try:
+        return GrammarAsr(sentences), ""
+    except AsrUnavailable as error:
+        return None, str(error)
 
 
 def _dictionary(pocketsphinx) -> set[str]:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from parler_assets.tts.scoring import adherence
 from parler_assets.tts.scoring.adherence import Attribute
-from parler_assets.tts.scoring.asr import NAME, errors_of
+from parler_assets.tts.scoring.asr import NAME
 from parler_assets.tts.scoring.crossed import held_out_score
-from parler_assets.tts.scoring.drift import drift_scores, errors_over_words, long_word_errors
+from parler_assets.tts.scoring.drift import drift_scores, long_word_errors
 from parler_assets.tts.scoring.emphasis import emphasis_scores
+from parler_assets.tts.scoring.metrics import GENERATED, HITS
 from parler_assets.tts.scoring.probe import Probe
 from parler_assets.tts.scoring.sanity import sanity_scores
 from parler_assets.tts.scoring.seed_spread import spread_scores
-from parler_assets.tts.scoring.statistics import Missing, Outcome, bootstrap, mean
+from parler_assets.tts.scoring.statistics import Missing, Outcome, bootstrap, mean, ratio
 from parler_assets.tts.scoring.voices import Speakers
+from parler_assets.tts.scoring.words import errors_of
 
-SYSTEMS = ("real", "copy", "base", "finetuned")
-SPOKEN = ("base", "finetuned", "chance")
-HITS = ("rate_within_one", "gender_hit", "speaker_hit", "style_hit")
 PLAIN = ("grid", "graded", "clip")  # kinds that are asked for a voice and a rate and nothing unusual
 
 
@@ -45,20 +44,13 @@ def with_hits(rows: Sequence[dict], probes: Mapping[str, Probe], known: Speakers
     judged = [dict(row) for row in rows]
     stacked = np.array([row["features"] for row in rows])
     for name, probe in probes.items():
-        for row, heard in zip(judged, probe.heard(stacked), strict=True):
+        for row, heard in zip(judged, probe.predict(stacked), strict=True):
             row[f"{name}_heard"] = heard
             row[f"{name}_hit"] = None if heard is None or row[name] not in probe.classes else heard == row[name]
     for row in judged:
-        row["gender_hit"] = _gender_hit(row, known.genders)
+        row["gender_hit"] = adherence.gender_hit(row, known.genders)
         row |= {f"{attribute.name}_within_one": _within_one(row, attribute) for attribute in known.attributes}
     return judged
-
-
-def _gender_hit(row: Mapping, genders: Mapping[str, str]) -> bool | None:
-    pitch = row.get("utterance_pitch_mean")
-    if not pitch or row["speaker"] not in genders:
-        return None
-    return (pitch < adherence.BETWEEN_GENDERS) == (genders[row["speaker"]] == "male")
 
 
 def _within_one(row: Mapping, attribute: Attribute) -> bool | None:
@@ -77,7 +69,7 @@ def system_scores(
         if not asked and attribute.name != "rate":
             continue
         scores += adherence.label_scores(system, asked, attribute)
-        if system in SPOKEN:
+        if system in GENERATED:
             scores.append(adherence.monotonicity(system, asked, attribute))
     scores.append(adherence.gender_score(system, plain, known.genders))
     scores += adherence.pitch_scores(system, plain, known.pitches)
@@ -89,7 +81,7 @@ def system_scores(
     if system == "chance":
         return scores
     scores += [*sanity_scores(system, rows), *emphasis_scores(system, rows)]
-    scores += [long_word_errors(system, rows)] if system in SPOKEN and not recogniser else []
+    scores += [long_word_errors(system, rows)] if system in GENERATED and not recogniser else []
     scores += drift_scores(system, rows, probes.get("speaker"))
     return scores + spread_scores(system, of_kinds(rows, "grid", "clip"))
 
@@ -103,7 +95,7 @@ def word_error_rate(system: str, rows: Sequence[dict], recogniser: str) -> Outco
         "word_error_rate",
         system,
         np.reshape(pairs, (-1, 2)),
-        errors_over_words,
+        ratio,
         f"by {NAME}, {len(pairs)} samples of {len(rows)}",
     )
 
@@ -115,7 +107,7 @@ def chance_rows(rows: Sequence[dict], seed: int) -> list[dict]:
     for kind in dict.fromkeys(row["kind"] for row in rows):
         chosen = of_kinds(rows, kind)
         dealt += adherence.shuffled(chosen, [key for key in asked if key in chosen[0]], seed)
-    return [row if row["heard"] is None else {**row, **errors_of(row["text"], row["heard"])} for row in dealt]
+    return [row if row["transcript"] is None else {**row, **errors_of(row["text"], row["transcript"])} for row in dealt]
 
 
 def paired_differences(rows: Sequence[dict], first: str = "finetuned", second: str = "base") -> list[Outcome]:
@@ -154,20 +146,16 @@ def confusions(rows: Sequence[dict], probes: Mapping[str, Probe], attributes: Se
     return found
 
 
+JUDGED = ("squim_stoi", "squim_pesq", "squim_si_sdr", "distillmos")
+
+
 def judged_scores(system: str, rows: Sequence[dict], reasons: Mapping[str, str]) -> list[Outcome]:
     """Scores of the judges that need weights of their own; a judge that is not here is missing, with its reason."""
-    means: dict[str, Callable] = {name: (lambda row, name=name: row.get(name)) for name in JUDGED}
     scores: list[Outcome] = []
-    for name, value in means.items():
-        if name in reasons:
-            scores.append(Missing(name, system, reasons[name]))
-            continue
-        scores.append(mean(name, system, [value(row) for row in rows if value(row) is not None]))
+    for name in JUDGED:
+        values = [row[name] for row in rows if row.get(name) is not None]
+        scores.append(Missing(name, system, reasons[name]) if name in reasons else mean(name, system, values))
     if "word_error_rate_open" in reasons:
         return [*scores, Missing("word_error_rate_open", system, reasons["word_error_rate_open"])]
-    pairs = [(row["word_errors_open"], row["words_open"]) for row in rows if row.get("word_errors_open") is not None]
-    table = np.reshape([pair for pair in pairs if pair[1]], (-1, 2))
-    return [*scores, bootstrap("word_error_rate_open", system, table, errors_over_words, "by Whisper")]
-
-
-JUDGED = ("squim_stoi", "squim_pesq", "squim_si_sdr", "distillmos")
+    pairs = [(row["word_errors_open"], row["words_open"]) for row in rows if row.get("words_open")]
+    return [*scores, bootstrap("word_error_rate_open", system, np.reshape(pairs, (-1, 2)), ratio, "by Whisper")]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parler_assets.tts.scoring.card import paired
+from parler_assets.tts.scoring.metrics import name_of, verdict
 from parler_assets.tts.scoring.statistics import Score
-from parler_assets.tts.scoring.table import LOWER_IS_BETTER, NAMES, read_lines
+from parler_assets.tts.scoring.table import read_lines
 
 
 class CompareError(ValueError):
@@ -31,22 +32,20 @@ class Comparison:
     @property
     def verdicts(self) -> dict[str, str]:
         """Metric to `better`, `worse` (whole interval on one side of zero) or `no difference seen`."""
-        found = {}
-        for score in self.differences:
-            sign = -1 if score.metric in LOWER_IS_BETTER else 1
-            above, below = score.low > 0, score.high < 0
-            better = above if sign > 0 else below
-            found[score.metric] = "better" if better else "worse" if above or below else "no difference seen"
-        return found
+        return {one.metric: verdict(one.metric, one.low, one.high) or "no difference seen" for one in self.differences}
 
     def markdown(self) -> str:
         """A table of differences with 95 % intervals."""
         lines = [f"{self.first} minus {self.second}, {self.prompts} prompts in common", ""]
         lines += ["| | difference | 95 % interval | n | first is |", "|---|---|---|---|---|"]
         for score in self.differences:
-            name = NAMES.get(score.metric, score.metric.replace("_", " "))
-            interval = f"[{score.low:+.3f}, {score.high:+.3f}]"
-            lines.append(f"| {name} | {score.value:+.3f} | {interval} | {score.n} | {self.verdicts[score.metric]} |")
+            cells = (
+                name_of(score.metric),
+                f"{score.value:+.3f}",
+                f"[{score.low:+.3f}, {score.high:+.3f}]",
+                f"{score.n}",
+            )
+            lines.append(f"| {' | '.join(cells)} | {self.verdicts[score.metric]} |")
         return "\n".join(lines) + "\n"
 
 

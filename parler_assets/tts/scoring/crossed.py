@@ -40,7 +40,7 @@ def _hear(name: str, rows: Sequence[dict], learnt_from: Sequence[dict]) -> None:
     if not rows or not learnt_from:
         return
     probe = Probe(name, np.array([row["features"] for row in learnt_from]), [row[name] for row in learnt_from])
-    for row, heard in zip(rows, probe.heard(np.array([row["features"] for row in rows])), strict=True):
+    for row, heard in zip(rows, probe.predict(np.array([row["features"] for row in rows])), strict=True):
         row[f"{name}_heard_held_out"] = heard
 
 

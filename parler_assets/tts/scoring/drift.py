@@ -13,9 +13,9 @@ from parler_assets.recipe import Annotation
 from parler_assets.speech.audio import Clip
 from parler_assets.tts.scoring.features import features
 from parler_assets.tts.scoring.probe import Probe
-from parler_assets.tts.scoring.statistics import Missing, Outcome, bootstrap, mean
+from parler_assets.tts.scoring.statistics import Missing, Outcome, bootstrap, mean, ratio
 
-SHORTEST = 1.5  # seconds of a sample whose thirds can still be measured
+LEAST_SECONDS = 1.5  # seconds of a sample whose thirds can still be measured
 PARTS = ("first", "last")
 
 
@@ -23,7 +23,7 @@ def drift_parts(rows: Sequence[Mapping], clips: Sequence[Clip], annotation: Anno
     """`first_` and `last_` `pitch`, `level` (dB) and `features` of each long sample; None for all others."""
     from parler_assets.speech.annotation.stage import annotate
 
-    chosen = [i for i, row in enumerate(rows) if row["kind"] in ("long", "clip") and clips[i].seconds >= SHORTEST]
+    chosen = [i for i, row in enumerate(rows) if row["kind"] in ("long", "clip") and clips[i].seconds >= LEAST_SECONDS]
     thirds = [part for index in chosen for part in _thirds(clips[index])]
     measured = annotate(thirds, [""] * len(thirds), annotation, device, room=False).to_pylist() if thirds else []
     made: list[dict] = [
@@ -51,20 +51,15 @@ def drift_scores(system: str, rows: Sequence[Mapping], speaker: Probe | None) ->
         mean("drift_level_db", system, [abs(row["last_level"] - row["first_level"]) for row in long]),
     ]
     known = [row for row in long if speaker and row["speaker"] in speaker.classes]
-    if not speaker or speaker.unlearnt or not known:
-        reason = (speaker and speaker.unlearnt) or "no long sample of a known speaker"
+    if not speaker or speaker.unavailable or not known:
+        reason = (speaker and speaker.unavailable) or "no long sample of a known speaker"
         return [*scores, Missing("drift_speaker", system, reason)]
     asked = [row["speaker"] for row in known]
-    first, last = (speaker.sureness(np.array([row[f"{part}_features"] for row in known]), asked) for part in PARTS)
+    first, last = (speaker.probability(np.array([row[f"{part}_features"] for row in known]), asked) for part in PARTS)
     return [*scores, mean("drift_speaker", system, last - first, "last third minus first")]
 
 
 def long_word_errors(system: str, rows: Sequence[Mapping]) -> Outcome:
     """Word error rate of the long texts alone."""
     pairs = [(row["word_errors"], row["words"]) for row in rows if row["kind"] == "long" and row.get("words")]
-    return bootstrap("long_word_error_rate", system, np.reshape(pairs, (-1, 2)), errors_over_words)
-
-
-def errors_over_words(drawn: np.ndarray) -> np.ndarray:
-    """Error rate (R,) of resamples (R, N, 2) of errors and words."""
-    return drawn[..., 0].sum(axis=1) / drawn[..., 1].sum(axis=1)
+    return bootstrap("long_word_error_rate", system, np.reshape(pairs, (-1, 2)), ratio)

@@ -13,16 +13,19 @@ import numpy as np
 from parler_assets.speech.audio import Clip
 from parler_assets.tts.scoring.contour import pitch_contour
 from parler_assets.tts.scoring.statistics import Outcome, proportion
+from parler_assets.tts.scoring.words import words_of
 from parler_assets.tts.synthesis.prompts import base_id
 
 
-def prominence(clip: Clip, spans: Sequence[tuple[float, float]], words: Sequence[str]) -> list[float]:
-    """One number a word, mean 0 over the clip's words; `spans` are (start, end) in seconds."""
+def prominence(clip: Clip, spans: Sequence[tuple[float, float]], words: Sequence[str]) -> list[float] | None:
+    """One number a word, mean 0 over the clip's words; `spans` are (start, end) in seconds. None without Praat."""
     contour = pitch_contour(clip)
+    if contour is None:
+        return None
     parts = [_measured(clip, contour, *span, len(word)) for span, word in zip(spans, words, strict=True)]
     table = np.array(parts)
-    spread = table.std(axis=0)
-    return ((table - table.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1).tolist()
+    deviation = table.std(axis=0)
+    return ((table - table.mean(axis=0)) / np.where(deviation > 0, deviation, 1)).mean(axis=1).tolist()
 
 
 def _measured(clip: Clip, contour: np.ndarray, start: float, end: float, letters: int) -> tuple[float, float, float]:
@@ -35,8 +38,6 @@ def _measured(clip: Clip, contour: np.ndarray, start: float, end: float, letters
 
 def marked_place(text: str) -> int | None:
     """Which word of the text is marked; None where none is."""
-    from parler_assets.tts.scoring.asr import words_of
-
     before, star, rest = text.partition("*")
     return len(words_of(before)) if star and "*" in rest else None
 

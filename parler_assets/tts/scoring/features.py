@@ -15,18 +15,11 @@ MELS, COEFFICIENTS = 40, 20
 
 
 @lru_cache(maxsize=2)
-def mel_filters(bins: int, rate: int = RATE, mels: int = MELS) -> np.ndarray:
-    """Triangular filters (mels, bins), evenly spaced on O'Shaughnessy's mel scale from 50 Hz to half the rate."""
-    edges = np.linspace(_mel(50), _mel(rate / 2), mels + 2)
-    hertz = 700 * (10 ** (edges / 2595) - 1)
-    frequencies = np.linspace(0, rate / 2, bins)
-    rising = (frequencies - hertz[:-2, None]) / (hertz[1:-1] - hertz[:-2])[:, None]
-    falling = (hertz[2:, None] - frequencies) / (hertz[2:] - hertz[1:-1])[:, None]
-    return np.maximum(0, np.minimum(rising, falling))
+def mel_filters(bins: int) -> np.ndarray:
+    """Triangular filters (MELS, bins), evenly spaced on O'Shaughnessy's mel scale from 50 Hz to half the rate."""
+    from transformers.audio_utils import mel_filter_bank
 
-
-def _mel(hertz: float) -> float:
-    return float(2595 * np.log10(1 + hertz / 700))
+    return mel_filter_bank(bins, MELS, 50.0, RATE / 2, RATE, mel_scale="htk").T
 
 
 def spectral(clip: Clip) -> np.ndarray:
@@ -39,15 +32,17 @@ def spectral(clip: Clip) -> np.ndarray:
     cepstra = dct(logarithm, axis=0, norm="ortho")[:COEFFICIENTS]
     loud = cepstra[:, cepstra[0] >= np.quantile(cepstra[0], 0.3)]
     change = np.diff(cepstra, axis=1)
-    # The first coefficient's mean is the recording level and says nothing; its spread tells laughing from reading.
+    # The first coefficient's mean is the recording level and says nothing; its deviation tells laughing from reading.
     return np.concatenate([loud.mean(1)[1:], loud.std(1), change.std(1)[1:], np.abs(change).mean(1)])
 
 
 def prosodic(row: dict) -> np.ndarray:
-    """Pitch, its spread, rate and duration of one tagged sample: (5,); what has no value is 0 beside its own flag."""
+    """Pitch, its deviation, rate and duration of a tagged sample: (5,); what has no value is 0 beside its own flag."""
     pitch = row.get("utterance_pitch_mean") or 0.0
-    spread, rate = row.get("utterance_pitch_std") or 0.0, row.get("rate_measured") or 0.0
-    return np.array([np.log2(pitch) if pitch > 0 else 0.0, float(pitch > 0), spread, rate, row.get("duration") or 0.0])
+    deviation, rate = row.get("utterance_pitch_std") or 0.0, row.get("rate_measured") or 0.0
+    return np.array(
+        [np.log2(pitch) if pitch > 0 else 0.0, float(pitch > 0), deviation, rate, row.get("duration") or 0.0]
+    )
 
 
 def features(clip: Clip, row: dict) -> np.ndarray:

@@ -1,17 +1,12 @@
-"""Judges with weights of their own: SQUIM, DistillMOS, and Whisper as an open recogniser.
+"""Judges with weights of their own: SQUIM, DistillMOS, and Whisper as an open ASR.
 
-Each is used where its weights are to be had, on some samples of every system since they are slow; one that is not here
+Each is used where its weights are available, on some samples of every system since they are slow; one that is not here
 is named with its reason and never scored as zero. Nothing is loaded before it is known to be there.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
-import types
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +16,7 @@ from parler_assets.speech.audio import Clip, decode
 from parler_assets.storage import Part
 from parler_assets.tts.scoring.measure import evenly
 
-VERSION = "1"
+VERSION = "2"
 RATE = 16000
 BATCH = 8
 SQUIM = ("squim_stoi", "squim_pesq", "squim_si_sdr")
@@ -52,63 +47,62 @@ def squim(settings: Evaluation, device: str) -> Judge:
 
 
 def distillmos(settings: Evaluation, device: str) -> Judge:
-    """A predicted mean opinion score, 1 to 5, by DistillMOS (Stahl and Gamper, ICASSP 2025)."""
-    if not (find_spec("distillmos") and find_spec("xls_r_sqa")):
+    """A predicted mean opinion score, 1 to 5."""
+    from parler_assets.tts.scoring.distillmos import is_installed, load_distillmos
+
+    if not is_installed():
         raise JudgeMissing(f"a predictor of naturalness (DistillMOS, of UTMOS's kind) is not installed: {INSTALL}")
     import torch
 
-    with _torchaudio_or_nothing(), contextlib.redirect_stdout(io.StringIO()):
-        from distillmos import ConvTransformerSQAModel
-
-        network = ConvTransformerSQAModel().to(device).eval()
+    network = load_distillmos(device)
 
     @torch.inference_mode()
     def judge(clips: Sequence[Clip]) -> list[dict]:
-        sounds = [torch.from_numpy(clip.at(RATE).samples).to(device)[None] for clip in clips]
+        sounds = [torch.from_numpy(clip.at(RATE).samples).to(device) for clip in clips]
         return [{"distillmos": float(network(sound))} for sound in sounds]
 
     return judge
 
 
-@contextlib.contextmanager
-def _torchaudio_or_nothing():
-    """distillmos imports torchaudio for its command line only, and torchaudio breaks a CPU build of torch."""
-    if find_spec("torchaudio"):
-        yield
-        return
-    sys.modules["torchaudio"] = types.ModuleType("torchaudio")
-    try:
-        yield
-    finally:
-        del sys.modules["torchaudio"]
-
-
 def whisper(settings: Evaluation, device: str) -> Judge:
-    """What a Whisper checkpoint hears, greedily; safetensors only."""
+    """What a Whisper checkpoint transcribes, greedily; safetensors only."""
     name = settings.recogniser
     if name is None:
         raise JudgeMissing("no open recogniser was chosen: set evaluation.recogniser to a Whisper checkpoint")
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: it has no config.json")
-    from transformers import WhisperForConditionalGeneration, WhisperProcessor
-
-    revision = "main" if Path(name).is_dir() else settings.recogniser_revision
-    try:
-        model: Any = WhisperForConditionalGeneration.from_pretrained(name, revision=revision, use_safetensors=True)
-        processor: Any = WhisperProcessor.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
-    model = model.to(device).eval()
-    asked = {"language": "en", "task": "transcribe"} if model.generation_config.is_multilingual else {}
+    model, processor = _load_whisper(name, settings.recogniser_revision, device)
+    # an English-only checkpoint has no languages and takes none
+    languages = getattr(model.generation_config, "lang_to_id", None) or {}
+    asked = {"language": "en", "task": "transcribe"} if "<|en|>" in languages else {}
 
     def judge(clips: Sequence[Clip]) -> list[dict]:
         sounds = [clip.at(RATE).samples for clip in clips]
         given = processor(sounds, sampling_rate=RATE, return_tensors="pt", return_attention_mask=True).to(device)
-        ids = model.generate(given.input_features, attention_mask=given.attention_mask, max_new_tokens=200, **asked)
-        return [{"heard_open": text.strip()} for text in processor.batch_decode(ids, skip_special_tokens=True)]
+        features = given.input_features.to(model.dtype)
+        ids = model.generate(features, attention_mask=given.attention_mask, max_new_tokens=200, **asked)
+        return [{"transcript_open": text.strip()} for text in processor.batch_decode(ids, skip_special_tokens=True)]
 
     return judge
+
+
+def _load_whisper(name: str, revision: str, device: str) -> tuple[Any, Any]:
+    """Model and processor. The published checkpoint is float16: kept on a GPU, float32 on the CPU, which has no
+    fast arithmetic for it."""
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: it has no config.json")
+    import torch
+    from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+    revision = "main" if Path(name).is_dir() else revision
+    dtype = torch.float32 if device == "cpu" else "auto"
+    try:
+        model: Any = WhisperForConditionalGeneration.from_pretrained(
+            name, revision=revision, use_safetensors=True, dtype=dtype
+        )
+        processor = WhisperProcessor.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
+    return model.to(device).eval(), processor
 
 
 JUDGES: tuple[tuple[Callable[[Evaluation, str], Judge], tuple[str, ...]], ...] = (
@@ -121,7 +115,7 @@ JUDGES: tuple[tuple[Callable[[Evaluation, str], Judge], tuple[str, ...]], ...] =
 def judge_samples(
     samples: Path, rows: Sequence[dict], folder: Path, settings: Evaluation, device: str = "cpu", rebuild: bool = False
 ) -> tuple[dict[str, dict], dict[str, str]]:
-    """What the judges say: sample id to its values, and score to the reason why it is not to be had.
+    """What the judges say: sample id to its values, and score to the reason why it is unavailable.
 
     Each hears the same `settings.judged` samples of every system, evenly chosen; finished batches are kept.
     """

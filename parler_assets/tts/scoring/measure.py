@@ -1,4 +1,4 @@
-"""Every sample measured: the corpus's own tags and bins, sanity, probe features, and what the recogniser heard.
+"""Every sample measured: the corpus's own tags and bins, sanity, probe features, and what the grammar ASR transcribes.
 
 A measured row depends on its own sample and on how it is measured, which its column `measured_as` is a digest of: those
 of real clips, copies and the base are taken over when the next checkpoint is scored in the same folder.
@@ -12,21 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from parler_assets import storage
 from parler_assets.recipe import Annotation, digest
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.storage import Part, StageResult
-from parler_assets.tts.scoring.asr import COUNTS, Ears, errors_of
+from parler_assets.tts.scoring.asr import GrammarAsr, grammar_asr
 from parler_assets.tts.scoring.drift import drift_parts
+from parler_assets.tts.scoring.emphasis import prominence
 from parler_assets.tts.scoring.features import features
-from parler_assets.tts.scoring.sanity import is_silent, length_is_plausible
+from parler_assets.tts.scoring.words import COUNTS, errors_of, words_of
+from parler_assets.tts.synthesis.kept import current, rows_of
+from parler_assets.tts.synthesis.sanity import is_silent, length_is_plausible
 
-VERSION = "3"
+VERSION = "4"
 KEY = "measured_as"
 ASKED = ("id", "system", "prompt", "speaker", "style", "rate", "kind", "attribute", "label", "text", "description")
-MADE = ("seed", "duration", "seconds_to_generate", "stopped")
+MADE = ("seed", "duration", "seconds_to_generate", "ended")
 NUMBERS = {  # what a label is made from: our name to the tag's, which some tags have for each era
     "rate": "speaking_rate_{era}",
     "noise": "snr_{era}",
@@ -47,25 +49,25 @@ def measure_samples(
     rebuild: bool = False,
     most: int | None = None,
 ) -> StageResult:
-    """One row a sample: what was asked, tags, bins, `silent`, `length_plausible`, `features`, what was `heard`.
+    """One row a sample: what was asked, tags, bins, `silent`, `length_plausible`, `features`, `transcript`.
 
     Args:
         bin_facts: edges and labels of the corpus; None leaves bins out.
-        most: grid samples and clips of each system that are heard, evenly chosen, the same prompts of base and
-            fine-tuned; None hears all. All else is measured on every sample.
-        sentences: what the grammar recogniser may hear; `facts["recogniser"]` says why when there is none.
+        most: grid samples and clips of each system that are transcribed, evenly chosen, the same prompts of base and
+            fine-tuned; None transcribes all. All else is measured on every sample.
+        sentences: what the grammar ASR knows; `facts["recogniser"]` says why when there is none.
     """
     from parler_assets.hub import weights
 
-    ears, deaf = Ears(sentences), _unheard(samples, most)
-    # How the recogniser's thresholds are set is part of the code's version.
+    (asr, reason), skipped = grammar_asr(sentences), _skipped(samples, most)
+    # How the ASR's thresholds are set is part of the code's version.
     way = (annotation, weights.digests(annotation), dict(genders), bin_facts, sorted(sentences))
-    fingerprint, each = digest(*way, most, VERSION), digest(*way, ears.reason, VERSION)
+    fingerprint, each = digest(*way, most, VERSION), digest(*way, reason, VERSION)
     earlier = {} if rebuild else _measured_before(folder)
 
     def transform(table: pa.Table) -> Part:
-        rows = table.to_pylist()
-        keys = [_key(row, row["id"] not in deaf, each) for row in rows]
+        rows = current(table).to_pylist()
+        keys = [_key(row, row["id"] not in skipped, each) for row in rows]
         known = _known(keys, earlier)
         fresh = [row for row, key in zip(rows, keys, strict=True) if key not in known]
         made = iter(measured(fresh))
@@ -75,12 +77,14 @@ def measure_samples(
     def measured(rows: list[dict]) -> list[dict]:
         clips = [decode(row["audio"]) for row in rows]
         tagged = tags(clips, rows, annotation, genders, bin_facts, device)
-        wanted = [row["id"] not in deaf for row in rows]
-        made = [_row(*parts, ears) for parts in zip(rows, clips, tagged, wanted, strict=True)]
+        wanted = [row["id"] not in skipped for row in rows]
+        made = [_row(*parts, asr) for parts in zip(rows, clips, tagged, wanted, strict=True)]
         parts = drift_parts(rows, clips, annotation, device)
         return [{**row, **parted} for row, parted in zip(made, parts, strict=True)]
 
-    facts = ears.facts
+    def facts() -> dict:
+        return {"recogniser": reason, "chance": asr.chance if asr else ""}
+
     return storage.map_shards(samples, folder, fingerprint, transform, label="measure", facts=facts, rebuild=rebuild)
 
 
@@ -89,32 +93,24 @@ def measured_rows(folder: Path) -> list[dict]:
     return [{name: value for name, value in row.items() if name != KEY} for row in storage.read(folder).to_pylist()]
 
 
-def _key(row: dict, heard: bool, way: str) -> str:
+def _key(row: dict, transcribed: bool, way: str) -> str:
     """Digest of all that a measured row depends on."""
-    return digest(way, heard, [row[name] for name in (*ASKED, *MADE)], sha256(row["audio"]).hexdigest())
+    return digest(way, transcribed, [row[name] for name in (*ASKED, *MADE)], sha256(row["audio"]).hexdigest())
 
 
 def _measured_before(folder: Path) -> dict[str, Path]:
     """Key to the shard that has it, over whatever whole shards lie in the folder."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("part-*.parquet")):
-        found |= dict.fromkeys((row[KEY] for row in _rows_of(path, columns=[KEY]) if KEY in row), path)
+        found |= dict.fromkeys((row[KEY] for row in rows_of(path, columns=[KEY]) if KEY in row), path)
     return found
 
 
 def _known(keys: Sequence[str], earlier: Mapping[str, Path]) -> dict[str, dict]:
     """Rows of these keys in earlier shards."""
     paths = {earlier[key] for key in keys if key in earlier}
-    rows = [row for path in paths for row in _rows_of(path, filters=[(KEY, "in", set(keys))])]
+    rows = [row for path in paths for row in rows_of(path, filters=[(KEY, "in", set(keys))])]
     return {row[KEY]: row for row in rows}
-
-
-def _rows_of(path: Path, **chosen) -> list[dict]:
-    """None of a shard that cannot be read: a kill broke it, or another process has replaced it."""
-    try:
-        return pq.read_table(path, **chosen).to_pylist()
-    except (OSError, pa.ArrowInvalid):
-        return []
 
 
 def tags(
@@ -149,8 +145,8 @@ def _with(table: pa.Table, name: str, values: list) -> pa.Table:
     return table.append_column(name, pa.array(values, pa.string()))
 
 
-def _unheard(samples: Path, most: int | None) -> set[str]:
-    """Ids of the grid samples and clips that the recogniser is spared: all but `most` of each system."""
+def _skipped(samples: Path, most: int | None) -> set[str]:
+    """Ids of the grid samples and clips that are not transcribed: all but `most` of each system."""
     rows = [] if most is None else storage.read(samples, ["id", "system", "kind"]).to_pylist()
     usual = [row for row in rows if row["kind"] in ("grid", "clip")]
     return {row["id"] for row in usual} - set(evenly(usual, most or 0))
@@ -166,12 +162,21 @@ def evenly(rows: Sequence[Mapping], count: int) -> list[str]:
     return chosen
 
 
-def _row(asked: dict, clip: Clip, measured: dict, wanted: bool, ears: Ears) -> dict:
+def _row(asked: dict, clip: Clip, measured: dict, wanted: bool, asr: GrammarAsr | None) -> dict:
+    """A measured row, with its transcript where that is wanted and there is an ASR."""
     kept = {key: asked[key] for key in (*ASKED, *MADE)}
     sane = {"silent": is_silent(clip), "length_plausible": length_is_plausible(clip.seconds, asked["text"])}
-    heard = ears.hear(clip, asked["kind"], sane["silent"]) if wanted else None
+    transcript = None
+    if asr and wanted:
+        transcript = "" if sane["silent"] else asr.transcribe(clip, several=asked["kind"] == "long")
     probe = features(clip, {**measured, "duration": clip.seconds}).astype("float32").tolist()
-    words = errors_of(asked["text"], heard) if heard is not None else dict.fromkeys(COUNTS)
+    counts = dict.fromkeys(COUNTS) if transcript is None else errors_of(asked["text"], transcript)
+    found = {"transcript": transcript, **counts, "features": probe}
+    return {**measured, **kept, **sane, **found, "prominence": _prominence(asked, clip, asr)}
+
+
+def _prominence(asked: dict, clip: Clip, asr: GrammarAsr | None) -> list[float] | None:
+    """How much each word stands out, where one is asked to; None where the words cannot be placed."""
     stressed = asked["kind"] == "emphasis" or (asked["kind"] == "clip" and "*" in asked["text"])
-    strong = ears.prominence(clip, asked["text"]) if stressed else None
-    return {**measured, **kept, **sane, "heard": heard, **words, "features": probe, "prominence": strong}
+    spans = asr.align(clip, asked["text"]) if asr and stressed else []
+    return prominence(clip, spans, words_of(asked["text"])) if spans else None

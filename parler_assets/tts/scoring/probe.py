@@ -35,7 +35,7 @@ class Probe:
             self.model.fit(features[chosen], given[chosen])
 
     @property
-    def unlearnt(self) -> str:
+    def unavailable(self) -> str:
         """Why there was nothing to tell apart, or nothing."""
         return "" if self.model else f"fewer than two {self.attribute}s with {LEAST} training clips each"
 
@@ -43,26 +43,25 @@ class Probe:
     def chance(self) -> float:
         return 1 / max(1, len(self.classes))
 
-    def heard(self, features: np.ndarray) -> list[str | None]:
+    def predict(self, features: np.ndarray) -> list[str | None]:
         """The most probable class of each row of features (N, F)."""
         if self.model is None or not len(features):
             return [None] * len(features)
         return [str(name) for name in self.model.predict(features)]
 
-    def sureness(self, features: np.ndarray, asked: Sequence[str]) -> np.ndarray:
+    def probability(self, features: np.ndarray, asked: Sequence[str]) -> np.ndarray:
         """Probability (N,) that a probe that has learnt gives the class asked for; only of its own classes."""
         if self.model is None:
-            raise ValueError(self.unlearnt)
-        chances = self.model.predict_proba(features)
+            raise ValueError(self.unavailable)
+        probs = self.model.predict_proba(features)
         places = [list(self.model.classes_).index(name) for name in asked]
-        return chances[np.arange(len(places)), places]
+        return probs[np.arange(len(places)), places]
 
-    def score(self, system: str, asked: Sequence[str | None], heard: Sequence[str | None]) -> Outcome:
+    def score(self, system: str, asked: Sequence[str | None], predicted: Sequence[str | None]) -> Outcome:
         metric = f"{self.attribute}_probe"
-        if self.unlearnt:
-            return Missing(metric, system, self.unlearnt)
-        pairs = [(a, h) for a, h in zip(asked, heard, strict=True) if a in self.classes]
-        note = f"{len(self.classes)} classes, chance {self.chance:.2f}" + f", learnt from {self.source}" * bool(
-            self.source
-        )
-        return proportion(metric, system, [a == h for a, h in pairs], note)
+        if self.unavailable:
+            return Missing(metric, system, self.unavailable)
+        pairs = [(a, p) for a, p in zip(asked, predicted, strict=True) if a in self.classes]
+        learnt = f", learnt from {self.source}" if self.source else ""
+        note = f"{len(self.classes)} classes, chance {self.chance:.2f}{learnt}"
+        return proportion(metric, system, [a == p for a, p in pairs], note)

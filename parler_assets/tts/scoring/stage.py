@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 
 from parler_assets import storage
 from parler_assets.recipe import Annotation, Evaluation, digest
-from parler_assets.tts.base import checkpoint_digest
+from parler_assets.storage import StageResult
+from parler_assets.tts.inputs import Inputs
 from parler_assets.tts.scoring import card as cards
-from parler_assets.tts.scoring.asr import errors_of
 from parler_assets.tts.scoring.copies import copy_score
 from parler_assets.tts.scoring.crossed import heard_by_held_out
 from parler_assets.tts.scoring.judges import judge_samples
 from parler_assets.tts.scoring.measure import measure_samples, measured_rows
+from parler_assets.tts.scoring.metrics import SYSTEMS
 from parler_assets.tts.scoring.probe import Probe
 from parler_assets.tts.scoring.statistics import Missing, Outcome, Score
 from parler_assets.tts.scoring.table import (
@@ -31,8 +32,9 @@ from parler_assets.tts.scoring.table import (
     write_lines,
 )
 from parler_assets.tts.scoring.voices import Speakers, known_speakers, sentences, train_probes
+from parler_assets.tts.scoring.words import errors_of
 
-VERSION = "3"
+VERSION = "4"
 __all__ = ["Score", "Scores", "check_thresholds", "not_above_chance", "read_scorecard", "score_samples"]
 
 
@@ -52,10 +54,6 @@ class Scores:
     @property
     def numbers(self) -> dict[str, float]:
         return flat(self.card)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        return self.numbers
 
     @property
     def markdown(self) -> str:
@@ -86,50 +84,84 @@ def score_samples(
 
     Raises:
         ShardError: an input is unfinished.
+        InputChanged: one was replaced meanwhile; no scorecard is written.
     """
     started = time.perf_counter()
-    digests = [storage.read_manifest(path).digest for path in (samples, training_set, *bins)]
+    inputs = Inputs.of([base], [samples, training_set, *bins])
+    digests = [inputs.stages[path] for path in (samples, training_set, *bins)]
     judging = [settings.styles, settings.seed, settings.judged, settings.recognised]
     judging += [settings.recogniser, settings.recogniser_revision]
-    fingerprint = digest(digests, checkpoint_digest(base), annotation, judging, held_out_loss, VERSION)
+    fingerprint = digest(digests, inputs.checkpoints[base], annotation, judging, held_out_loss, VERSION)
     finished = None if rebuild else read_scorecard(folder)
     if finished and finished["fingerprint"] == fingerprint:
         return Scores(folder, finished, True, time.perf_counter() - started)
-    known = known_speakers(bins)
-    asked = storage.read(samples, ["text", "kind"]).to_pylist()
-    closed = sentences(training_set, [row["text"] for row in asked if row["kind"] != "long"], settings.speakers)
-    measured = measure_samples(
-        samples, folder / "measured", annotation, known.genders, known.bin_facts, closed, device, rebuild,
-        settings.recognised,
-    )  # fmt: skip
-    learnt = probes_folder or folder / "probes"
-    probes = train_probes(training_set, base, settings.styles, known, annotation, learnt, device, rebuild)
-    rows = cards.with_requests(measured_rows(measured.folder), known.attributes)
-    rows = heard_by_held_out(cards.with_hits(rows, probes, known), probes)
-    rows, reasons, copied = _judged(samples, rows, folder / "judged", settings, device, rebuild)
-    made = _card(rows, probes, known, measured.manifest.facts["recogniser"], settings.seed, reasons)
-    made["scores"] += [copied.as_dict()] if isinstance(copied, Score) else []
-    made["missing"] += [vars(copied)] if isinstance(copied, Missing) else []
-    made |= {"fingerprint": fingerprint, "set_aside": len(storage.read_manifest(samples).set_aside)}
+    scoring = _Scoring(samples, training_set, bins, base, folder, annotation, settings, device, rebuild)
+    made, rows = scoring.card(probes_folder or folder / "probes")
+    manifest = storage.read_manifest(samples)
+    made |= {"fingerprint": fingerprint, "set_aside": len(manifest.set_aside)}
+    made |= {name: manifest.facts.get(name) for name in ("checkpoint", "base")}
     made |= {"held_out_loss": held_out_loss, "cost": _cost(rows, time.perf_counter() - started)}
+    inputs.verify()
     _write(folder, made, rows)
     return Scores(folder, made, False, time.perf_counter() - started)
 
 
-def _judged(
-    samples: Path, rows: list[dict], folder: Path, settings: Evaluation, device: str, rebuild: bool
-) -> tuple[list[dict], dict[str, str], Outcome]:
-    """Rows with what the slow judges say, the reasons of those that are not here, and the copies' STOI."""
-    values, reasons = judge_samples(samples, rows, folder, settings, device, rebuild)
-    stoi, copied = copy_score(samples)
-    judged = []
-    for row in rows:
-        row = {**row, **values.get(row["id"], {}), "stoi": stoi.get(row["id"])}
-        if row.get("heard_open") is not None:
-            counts = errors_of(row["text"], row["heard_open"])
-            row |= {f"{name}_open": count for name, count in counts.items()}
-        judged.append(row)
-    return judged, reasons, copied
+@dataclass(frozen=True)
+class _Scoring:
+    """What a scorecard is made from; see `score_samples`."""
+
+    samples: Path
+    training_set: Path
+    bins: Sequence[Path]
+    base: Path
+    folder: Path
+    annotation: Annotation
+    settings: Evaluation
+    device: str
+    rebuild: bool
+
+    def card(self, probes_folder: Path) -> tuple[dict, list[dict]]:
+        """Scores, differences and what is missing; and the rows of all samples that they are made from."""
+        known = known_speakers(self.bins)
+        measured = self._measured(known)
+        asked = (self.settings.styles, known, self.annotation, probes_folder, self.device, self.rebuild)
+        probes = train_probes(self.training_set, self.base, *asked)
+        rows = cards.with_requests(measured_rows(measured.folder), known.attributes)
+        rows, reasons = self._judged(heard_by_held_out(cards.with_hits(rows, probes, known), probes))
+        stoi, copied = copy_score(self.samples)
+        rows = [row | {"stoi": stoi.get(row["id"])} for row in rows]
+        made = _card(rows, probes, known, measured.manifest.facts["recogniser"], self.settings.seed, reasons)
+        made["scores"] += [copied.as_dict()] if isinstance(copied, Score) else []
+        made["missing"] += [vars(copied)] if isinstance(copied, Missing) else []
+        return made, rows
+
+    def _measured(self, known: Speakers) -> StageResult:
+        asked = storage.read(self.samples, ["text", "kind"]).to_pylist()
+        texts = [row["text"] for row in asked if row["kind"] != "long"]
+        return measure_samples(
+            self.samples,
+            self.folder / "measured",
+            self.annotation,
+            known.genders,
+            known.bin_facts,
+            sentences(self.training_set, texts, self.settings.speakers),
+            self.device,
+            self.rebuild,
+            self.settings.recognised,
+        )
+
+    def _judged(self, rows: list[dict]) -> tuple[list[dict], dict[str, str]]:
+        """Rows with what the slow judges say, and the reasons of those that are not here."""
+        folder = self.folder / "judged"
+        values, reasons = judge_samples(self.samples, rows, folder, self.settings, self.device, self.rebuild)
+        judged = []
+        for row in rows:
+            row = {**row, **values.get(row["id"], {})}
+            if row.get("transcript_open") is not None:
+                counts = errors_of(row["text"], row["transcript_open"])
+                row |= {f"{name}_open": count for name, count in counts.items()}
+            judged.append(row)
+        return judged, reasons
 
 
 def _cost(rows: list[dict], scoring: float) -> dict[str, float]:
@@ -141,7 +173,7 @@ def _cost(rows: list[dict], scoring: float) -> dict[str, float]:
 def _card(
     rows: list[dict], probes: dict[str, Probe], known: Speakers, recogniser: str, seed: int, reasons: dict[str, str]
 ) -> dict:
-    by_system = {system: [row for row in rows if row["system"] == system] for system in cards.SYSTEMS}
+    by_system = {system: [row for row in rows if row["system"] == system] for system in SYSTEMS}
     by_system["chance"] = cards.chance_rows(by_system["finetuned"], seed)
     outcomes: list[Outcome] = []
     for system, chosen in by_system.items():

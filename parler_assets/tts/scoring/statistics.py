@@ -1,11 +1,12 @@
 """A score is a number with its 95 % interval and the count behind it.
 
 Proportions: Wilson's interval (E. B. Wilson, JASA 22, 1927). Everything else: percentile bootstrap over samples. A
-score that cannot be had is absent and named, never zero.
+score that is unavailable is absent and named, never zero.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -14,6 +15,7 @@ from scipy import stats
 
 REPEATS = 1000
 AT_ONCE = 200_000  # rows of resamples in memory together
+Statistic = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Missing:
-    """A score that was not to be had, and why."""
+    """A score that is unavailable, and why."""
 
     metric: str
     system: str
@@ -57,52 +59,55 @@ def bootstrap(
     metric: str,
     system: str,
     rows: Sequence | np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
+    statistic: Statistic,
     note: str = "",
     least: int = 2,
     seed: int = 0,
 ) -> Outcome:
-    """`statistic` of `rows` (an array, first axis samples), resampled with replacement.
+    """`statistic` of `rows`, (N,) or (N, columns), resampled with replacement.
 
-    The statistic is given many resamples at once, (R, N) or (R, N, columns), and gives one number for each. Resamples
-    in which it does not exist (a correlation of equal values) are left out.
+    The statistic takes each column, (N,) or (R, N) for many resamples at once, and `axis`. Resamples in which it does
+    not exist (a correlation of equal values) are left out.
     """
     values = np.asarray(rows, dtype=float)
     N = len(values)
     if least > N:
         return Missing(metric, system, f"{N} samples, at least {least} are needed")
-    value = float(statistic(values[None])[0])
-    if not np.isfinite(value):
-        return Missing(metric, system, "not defined: the values do not vary")
-    generator, size = np.random.default_rng(seed), max(1, AT_ONCE // N)
-    sizes = [min(size, REPEATS - start) for start in range(0, REPEATS, size)]
-    drawn = np.concatenate([statistic(values[generator.integers(0, N, (R, N))]) for R in sizes])
+    columns = tuple(values.reshape(N, -1).T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=RuntimeWarning)  # of values that do not vary: see below
+        value = float(statistic(*columns, axis=-1))
+        if not np.isfinite(value):
+            return Missing(metric, system, "not defined: the values do not vary")
+        drawn = stats.bootstrap(
+            columns,
+            statistic,
+            n_resamples=REPEATS,
+            batch=max(1, AT_ONCE // N),
+            vectorized=True,
+            paired=len(columns) > 1,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
     finite = drawn[np.isfinite(drawn)]
     low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (value, value)
     return Score(metric, system, value, float(low), float(high), N, note)
 
 
 def mean(metric: str, system: str, values: Sequence[float], note: str = "") -> Outcome:
-    return bootstrap(metric, system, values, lambda drawn: drawn.mean(axis=1), note)
+    return bootstrap(metric, system, values, np.mean, note)
 
 
-def correlation(values: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation (R,) of two columns (R, N, 2); NaN where one does not vary."""
-    return linear(np.stack([ranks(values[..., 0]), ranks(values[..., 1])], axis=-1))
+def pearson(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Linear correlation; NaN where one does not vary."""
+    return stats.pearsonr(first, second, axis=axis).statistic
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1 in each row of (R, N), equal values sharing the mean of theirs."""
-    R = len(values)
-    kinds, codes = np.unique(values, return_inverse=True)
-    places = codes.reshape(values.shape) + len(kinds) * np.arange(R)[:, None]
-    counts = np.bincount(places.ravel(), minlength=R * len(kinds)).reshape(R, len(kinds))
-    shared = np.cumsum(counts, axis=1) - (counts - 1) / 2
-    return shared.ravel()[places]
+def spearman(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Rank correlation, equal values sharing their mean rank; NaN where one does not vary."""
+    return pearson(stats.rankdata(first, axis=axis), stats.rankdata(second, axis=axis), axis)
 
 
-def linear(values: np.ndarray) -> np.ndarray:
-    """Pearson's correlation (R,) of two columns (R, N, 2); NaN where one does not vary."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    spread = np.sqrt((centred**2).sum(axis=1).prod(axis=-1))
-    return np.where(spread > 1e-12, (centred[..., 0] * centred[..., 1]).sum(axis=1) / np.maximum(spread, 1e-12), np.nan)
+def ratio(parts: np.ndarray, wholes: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Sum of the parts over that of the wholes, such as errors over words."""
+    return parts.sum(axis=axis) / wholes.sum(axis=axis)

@@ -8,79 +8,25 @@ from pathlib import Path
 
 from parler_assets import storage
 from parler_assets.recipe import Thresholds
+from parler_assets.tts.scoring.metrics import (
+    ABOVE_CHANCE,
+    COLUMNS,
+    NAMES,
+    limit_in_words,
+    name_of,
+    reaches,
+    verdict,
+)
+from parler_assets.tts.synthesis import kept
 
-COLUMNS = ("real", "copy", "base", "finetuned", "chance")
-NAMES = {
-    "rate_exact": "rate: exact label",
-    "rate_within_one": "rate: within one label",
-    "rate_spearman": "rate: rank correlation",
-    "rate_monotone": "rate: faster when asked faster",
-    "noise_exact": "noise: exact label",
-    "noise_within_one": "noise: within one label",
-    "noise_spearman": "noise: rank correlation",
-    "noise_monotone": "noise: clearer when asked clearer",
-    "reverberation_exact": "reverberation: exact label",
-    "reverberation_within_one": "reverberation: within one label",
-    "reverberation_spearman": "reverberation: rank correlation",
-    "reverberation_monotone": "reverberation: closer when asked closer",
-    "speech_monotony_exact": "melody: exact label",
-    "speech_monotony_within_one": "melody: within one label",
-    "speech_monotony_spearman": "melody: rank correlation",
-    "speech_monotony_monotone": "melody: livelier when asked livelier",
-    "pitch_exact": "pitch: exact label",
-    "pitch_within_one": "pitch: within one label",
-    "pitch_spearman": "pitch: rank correlation",
-    "pitch_monotone": "pitch: higher when asked higher",
-    "speaker_gender": "gender by pitch",
-    "pitch_correlation": "pitch: correlation with the speaker's",
-    "pitch_error_semitones": "pitch: error in semitones",
-    "speaker_probe": "speaker (probe)",
-    "style_probe": "style (probe)",
-    "speaker_held_out": "speaker (probe of held-out clips)",
-    "style_held_out": "style (probe of held-out clips)",
-    "emphasis_stands_out": "emphasis: marked word stands out",
-    "emphasis_rises": "emphasis: more than without the mark",
-    "word_error_rate": "word error rate (grammar)",
-    "word_error_rate_open": "word error rate (Whisper)",
-    "long_word_error_rate": "long texts: word error rate (grammar)",
-    "drift_speaker": "drift: surety of the speaker, end minus start",
-    "drift_pitch_semitones": "drift: semitones, end against start",
-    "drift_level_db": "drift: dB, end against start",
-    "held_out_loss": "held-out loss",
-    "speaker_every_seed": "seeds: all heard as the speaker",
-    "spread_pitch_semitones": "seeds: spread of pitch in semitones",
-    "spread_rate": "seeds: spread of rate, relative",
-    "distillmos": "naturalness (DistillMOS, 1 to 5)",
-    "squim_stoi": "intelligibility (SQUIM STOI)",
-    "squim_pesq": "quality (SQUIM PESQ)",
-    "squim_si_sdr": "distortion (SQUIM SI-SDR, dB)",
-    "stoi": "STOI against the real clip",
-    "gender_hit": "gender as asked",
-    "speaker_hit": "speaker as asked",
-    "style_hit": "style as asked",
-    "word_errors": "words wrong in a sample (grammar)",
-    "word_errors_open": "words wrong in a sample (Whisper)",
-    "silent": "silent",
-    "length_plausible": "plausible length",
-    "stopped_by_itself": "ended by itself",
-    "real_time_factor": "seconds per second of audio",
-}
-LOWER_IS_BETTER = {
-    "word_error_rate",
-    "word_error_rate_open",
-    "held_out_loss",
-    "pitch_error_semitones",
-    "silent",
-    "word_errors",
-    "word_errors_open",
-}
+EARLIER = {**kept.EARLIER, "heard": "transcript", "heard_open": "transcript_open"}  # names in files made before
 VERSA = {  # VERSA's names of what it has too (wavlab-speech/versa, "Key in Report")
-    "heard_open": "whisper_hyp_text",
+    "transcript_open": "whisper_hyp_text",
     "deleted_open": "whisper_wer_delete",
     "inserted_open": "whisper_wer_insert",
     "replaced_open": "whisper_wer_replace",
     "equal_open": "whisper_wer_equal",
-    "heard": "grammar_hyp_text",
+    "transcript": "grammar_hyp_text",
     "deleted": "grammar_wer_delete",
     "inserted": "grammar_wer_insert",
     "replaced": "grammar_wer_replace",
@@ -102,8 +48,7 @@ def markdown(card: dict) -> str:
             lines.append(f"| {name} | " + " | ".join(row) + " |")
     lines += ["", "95 % intervals in brackets. For real clips the rate asked for is the one measured on them.", ""]
     for difference in card["differences"]:
-        name = NAMES.get(difference["metric"], difference["metric"].replace("_", " "))
-        lines.append(f"- {difference['system']}, {name}: {_cell(difference)}")
+        lines.append(f"- {difference['system']}, {name_of(difference['metric'])}: {_cell(difference)}")
     lines += learning_of(card)
     lines += [f"- not scored: {', '.join(metrics)}: {reason}" for reason, metrics in missing_of(card).items()]
     lines += [f"- **got worse than its base: {flag}**" for flag in card["worse_than_base"]]
@@ -124,7 +69,7 @@ def learning_of(card: dict) -> list[str]:
 
 
 def missing_of(card: dict, systems: Sequence[str] = ("finetuned", "copy")) -> dict[str, list[str]]:
-    """Reason to the scores that are not to be had for it."""
+    """Reason to the scores that are unavailable for it."""
     found: dict[str, list[str]] = {}
     for entry in card["missing"]:
         metrics = found.setdefault(entry["reason"], []) if entry["system"] in systems else []
@@ -156,34 +101,34 @@ def check_thresholds(card: dict, thresholds: Thresholds) -> list[str]:
     for metric, limit in thresholds.model_dump().items():
         if limit is None:
             continue
-        value, lower = found.get(metric), metric in LOWER_IS_BETTER
+        value, wanted = found.get(metric), f"the recipe wants {limit_in_words(metric, limit)}"
         if value is None:
-            failures.append(f"{metric}: not scored, the recipe wants {'at most' if lower else 'at least'} {limit}")
-        elif value > limit if lower else value < limit:
-            failures.append(f"{metric}: {value:.3f}, the recipe wants {'at most' if lower else 'at least'} {limit}")
+            failures.append(f"{metric}: not scored, {wanted}")
+        elif not reaches(metric, value, limit):
+            failures.append(f"{metric}: {value:.3f}, {wanted}")
     return failures
 
 
-def not_above_chance(card: dict) -> list[str]:
-    """Shares of met requests whose interval, for the fine-tuned checkpoint, does not lie above chance."""
+def at_chance(card: dict) -> list[tuple[str, dict, float]]:
+    """Metrics whose interval, for the fine-tuned checkpoint, does not lie above chance: name, score, chance's value."""
     found = {(score["metric"], score["system"]): score for score in card["scores"]}
-    flags = []
-    for metric in ("rate_within_one", "speaker_gender", "speaker_probe", "style_probe"):
-        score, chance = found.get((metric, "finetuned")), found.get((metric, "chance"))
-        if score and chance and score["low"] <= chance["value"]:
-            flags.append(f"{NAMES[metric]}: {_cell(score)}, chance is {chance['value']:.2f}")
-    return flags
+    pairs = [(name, found.get((name, "finetuned")), found.get((name, "chance"))) for name in ABOVE_CHANCE]
+    return [
+        (name, score, chance["value"])
+        for name, score, chance in pairs
+        if score and chance and score["low"] <= chance["value"]
+    ]
+
+
+def not_above_chance(card: dict) -> list[str]:
+    """`at_chance` in words."""
+    return [f"{NAMES[name]}: {_cell(score)}, chance is {chance:.2f}" for name, score, chance in at_chance(card)]
 
 
 def worse_than_base(differences: Sequence[dict]) -> list[str]:
     """Metrics whose paired difference to the base lies wholly on the wrong side of zero."""
-    flags = []
-    for score in differences:
-        wrong = score["low"] > 0 if score["metric"] in LOWER_IS_BETTER else score["high"] < 0
-        if wrong:
-            name = NAMES.get(score["metric"], score["metric"])
-            flags.append(f"{name} {score['value']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]")
-    return flags
+    worse = [one for one in differences if verdict(one["metric"], one["low"], one["high"]) == "worse"]
+    return [f"{name_of(d['metric'])} {d['value']:+.2f} [{d['low']:+.2f}, {d['high']:+.2f}]" for d in worse]
 
 
 def write_lines(path: Path, rows: Sequence[dict]) -> None:
@@ -198,6 +143,6 @@ def write_lines(path: Path, rows: Sequence[dict]) -> None:
 
 def read_lines(path: Path) -> list[dict]:
     """The rows that `write_lines` wrote, by our names."""
-    named = {theirs: ours for ours, theirs in VERSA.items()} | {"key": "id"}
+    named = EARLIER | {theirs: ours for ours, theirs in VERSA.items()} | {"key": "id"}
     lines = path.read_text(encoding="utf-8").splitlines()
     return [{named.get(name, name): value for name, value in json.loads(line).items()} for line in lines]

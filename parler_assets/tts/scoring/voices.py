@@ -21,7 +21,7 @@ from parler_assets.tts.scoring.crossed import SOURCE
 from parler_assets.tts.scoring.features import features
 from parler_assets.tts.scoring.measure import tags
 from parler_assets.tts.scoring.probe import Probe
-from parler_assets.tts.synthesis.samples import CLIPS_PER_CELL
+from parler_assets.tts.synthesis.clips import PER_CELL as COMPARED
 
 VERSION = "1"
 BATCH = 16
@@ -106,11 +106,11 @@ def train_probes(
 def _learnt_from(training_set: Path, known: Speakers, styles: Sequence[str]) -> tuple[Split, list[int], str]:
     """Held-out clips other than those that are samples of `real`; training clips where those are too few."""
     held_out = open_split(training_set, HELD_OUT)
-    cells = [rows[CLIPS_PER_CELL:] for rows in _cells(held_out, known, styles)]
+    cells = [rows[COMPARED:] for rows in _cells(held_out, known, styles)]
     if cells and min(map(len, cells)) >= LEAST:
         return held_out, _some(cells), SOURCE
     train = open_split(training_set, TRAIN)
-    wanted = CLIPS_PER_CELL + LEAST
+    wanted = COMPARED + LEAST
     return train, _some(_cells(train, known, styles)), f"training clips: fewer than {wanted} of a cell are held out"
 
 

@@ -1,7 +1,7 @@
 """Requests that arrive together are generated together: one thread owns the model and speaks a batch at a time.
 
-The parts of a long text go on from its first, as `Sayer.speak` lets them: they wait until that one is spoken, and share
-batches with each other. First parts and short texts of any requests share batches too.
+The parts of a long text continue from its first, as `Synthesizer.speak` lets them: they wait until that one is spoken,
+and share batches with each other. First parts and short texts of any requests share batches too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parler_assets.tts.serving.synthesizer import Plan, Sayer, is_long_enough, remarks_on
+from parler_assets.tts.serving.plan import Part, Plan
+from parler_assets.tts.serving.remarks import ended_early, is_mute, least_seconds
+from parler_assets.tts.serving.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
-    from parler_assets.tts.synthesis.voice import Spoke, Utterance
+    from parler_assets.tts.synthesis.voice import Utterance, VoicePrompt
 
 log = logging.getLogger(__name__)
 WAITING = 64  # chunks; beyond, a request is refused rather than kept waiting
@@ -32,20 +34,18 @@ class Busy(RuntimeError):
 
 
 class SpeakingError(RuntimeError):
-    """The model failed on a batch; the server goes on."""
+    """The model failed on a batch; the server continues."""
 
 
 @dataclass(eq=False)
 class _Chunk:
-    text: str
-    description: str
-    seed: int
-    lead: _Chunk | None = None  # the first part of its text, that it goes on from
+    part: Part
+    lead: _Chunk | None = None  # the first part of its text, that it continues from
     on_piece: Hearer | None = None
     leads: bool = False
     done: Future = field(default_factory=Future)
-    spoke: Spoke | None = None  # of a lead that has been spoken, where others can go on from it
-    kept: list[np.ndarray] = field(default_factory=list)  # pieces that wait until it is known that it comes out
+    prompt: VoicePrompt | None = None  # of a lead that has been spoken, where others can continue from it
+    kept: list[np.ndarray] = field(default_factory=list)  # pieces that wait until it is known that it is complete
     given: bool = False  # whether its hearer has got a piece
 
     @property
@@ -53,15 +53,15 @@ class _Chunk:
         return self.lead is None or self.lead.done.done()
 
     @property
-    def after(self) -> Spoke | None:
-        return self.lead.spoke if self.lead else None
+    def after(self) -> VoicePrompt | None:
+        return self.lead.prompt if self.lead else None
 
 
 class Batcher:
     """One thread that speaks what is waiting, up to the recipe's batch size at a time."""
 
-    def __init__(self, sayer: Sayer) -> None:
-        self.sayer = sayer
+    def __init__(self, synthesizer: Synthesizer) -> None:
+        self.synthesizer = synthesizer
         self.waiting: deque[_Chunk] = deque()
         self.batches: list[int] = []  # sizes of the last batches, for /health
         self.counts: Counter[str] = Counter()
@@ -75,8 +75,7 @@ class Batcher:
         Raises:
             Busy: its parts do not all fit into the queue; then none is spoken.
         """
-        pairs = zip(plan.parts, self.sayer.seeds(plan), strict=True)
-        chunks = [_Chunk(text, plan.description, seed) for text, seed in pairs]
+        chunks = [_Chunk(part) for part in self.synthesizer.parts(plan)]
         for chunk, hearer in zip(chunks, hearers, strict=False):
             chunk.on_piece = hearer
         chunks[0].leads = plan.carried
@@ -96,12 +95,12 @@ class Batcher:
         self.thread.join(timeout=30)
 
     def _gather(self) -> list[_Chunk]:
-        """What can be spoken together: all go on from the same speech, or from none. Nothing when closed and done."""
-        size = self.sayer.settings.batch_size
+        """What can be spoken together: all continue from the same speech, or from none; nothing when closed."""
+        size = self.synthesizer.settings.batch_size
         with self._changed:
             self._changed.wait_for(lambda: self.waiting or self._closed)
             self._changed.wait_for(lambda: len(self.waiting) >= size or self._closed, timeout=GATHER)
-            # the first one waiting is ready: what it goes on from stood before it
+            # the first one waiting is ready: what it continues from stood before it
             ready = [chunk for chunk in self.waiting if chunk.ready]
             batch = [chunk for chunk in ready if chunk.after is ready[0].after][:size]
             for chunk in batch:
@@ -121,7 +120,7 @@ class Batcher:
 
         self.batches = [*self.batches[-99:], len(wanted)]
         try:
-            spoken = self._spoken(wanted)
+            spoken = self._generate(wanted)
         except Exception as error:  # one failed batch must not end the server
             log.exception("a batch of %d could not be spoken", len(wanted))
             self.counts["failed"] += len(wanted)
@@ -129,47 +128,45 @@ class Batcher:
             for chunk in wanted:
                 chunk.done.set_exception(SpeakingError(f"the model failed on this text: {told}"))
             return
-        for chunk, said in zip(wanted, spoken, strict=True):
-            remarked = " ".join(remarks_on(said, 1, 1))
-            self.counts.update(spoken=1, cut=int(not said.stopped), silent=int("silent" in remarked))
-            chunk.spoke = self.sayer.spoke(chunk.text, said) if chunk.leads else None
-            chunk.done.set_result(said)
+        for chunk, one in zip(wanted, spoken, strict=True):
+            early = ended_early(chunk.part.text, one, chunk.part.rate)
+            self.counts.update(spoken=1, cut=int(not one.ended), silent=int(is_mute(one)), early=int(early))
+            chunk.prompt = self.synthesizer.voice_prompt(chunk.part, one) if chunk.leads else None
+            chunk.done.set_result(one)
 
-    def _spoken(self, wanted: list[_Chunk]) -> list[Utterance]:
+    def _generate(self, wanted: list[_Chunk]) -> list[Utterance]:
         """The batch; piece by piece where somebody is waiting for the first sound and the voice can."""
-        after = wanted[0].after
-        texts, descriptions = [chunk.text for chunk in wanted], [chunk.description for chunk in wanted]
-        asked, voice = (texts, descriptions, [chunk.seed for chunk in wanted]), self.sayer.voice
+        after, parts, voice = wanted[0].after, [chunk.part for chunk in wanted], self.synthesizer.voice
         if not (hasattr(voice, "stream") and any(chunk.on_piece for chunk in wanted)):
-            return self.sayer.parts(*asked, after)
+            return self.synthesizer.speak_parts(parts, after)
+        texts, descriptions = [part.text for part in parts], [part.description for part in parts]
         options = {} if after is None else {"after": after}
-        stream = voice.stream(texts, descriptions, self.sayer.settings, asked[2], **options)
+        seeds = [part.seed for part in parts]
+        stream = voice.stream(texts, descriptions, self.synthesizer.settings, seeds, **options)
         while True:
             try:
                 pieces = next(stream)
             except StopIteration as ended:
-                return ended.value if after is None else self._mended(wanted, ended.value, asked)
+                return self._mended(wanted, ended.value, after is not None)
             for chunk, piece in zip(wanted, pieces, strict=True):
                 _hand_on(chunk, piece, voice.rate)
 
-    def _mended(
-        self, wanted: Sequence[_Chunk], said: list[Utterance], asked: tuple[list, list, list]
-    ) -> list[Utterance]:
-        """Parts that did not come out spoken again by themselves, but for those whose sound was given out."""
+    def _mended(self, wanted: Sequence[_Chunk], spoken: list[Utterance], continued: bool) -> list[Utterance]:
+        """Parts that failed spoken again, but for those whose sound was given out."""
         free = [place for place, chunk in enumerate(wanted) if not chunk.given]
-        texts, descriptions, seeds = ([given[place] for place in free] for given in asked)
-        mended = self.sayer.mended([said[place] for place in free], texts, descriptions, seeds)
+        parts = [wanted[place].part for place in free]
+        mended = self.synthesizer.mended(parts, [spoken[place] for place in free], continued)
         replaced = dict(zip(free, mended, strict=True))
-        return [replaced.get(place, one) for place, one in enumerate(said)]
+        return [replaced.get(place, one) for place, one in enumerate(spoken)]
 
 
 def _hand_on(chunk: _Chunk, piece: np.ndarray, rate: int) -> None:
-    """A piece to its hearer; of speech that goes on from other speech, once so much is there that it comes out."""
+    """A piece to its hearer; of speech that continues from other speech, once it is long enough."""
     if chunk.on_piece is None or not len(piece):
         return
     chunk.kept.append(piece)
     seconds = sum(map(len, chunk.kept)) / rate
-    if chunk.given or chunk.after is None or is_long_enough(chunk.text, seconds):
+    if chunk.given or chunk.after is None or seconds >= least_seconds(chunk.part.text, chunk.part.rate):
         chunk.given = True
         for kept in chunk.kept:
             chunk.on_piece(kept)

@@ -14,22 +14,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from parler_assets.recipe import Evaluation
+from parler_assets.tts.synthesis.rates import RATES, seconds_of
 
 Describe = Callable[[Mapping[str, str]], str]
 Labels = Mapping[str, Sequence[str]]
 KINDS = ("grid", "graded", "emphasis", "quality", "long")
-RATES = (
-    "very slowly",
-    "quite slowly",
-    "slightly slowly",
-    "moderate speed",
-    "slightly fast",
-    "quite fast",
-    "very fast",
-)
 # What is asked for beside speaker, style and rate: the best recording the labels know.
 RECORDING = {"noise": "very clear", "reverberation": "very confined sounding"}
-SECONDS_PER_CHARACTER, FASTER = 0.07, 1.12  # of read speech; from one label of the rate to the next
 
 
 class PromptError(ValueError):
@@ -57,8 +48,7 @@ class Prompt:
     @property
     def seconds(self) -> float:
         """Expected duration, to put prompts of like length into one batch."""
-        steps = RATES.index(self.rate) - 3 if self.rate in RATES else 0
-        return len(self.text) * SECONDS_PER_CHARACTER / FASTER**steps
+        return seconds_of(self.text, self.rate)
 
 
 def evaluation_prompts(
@@ -70,7 +60,7 @@ def evaluation_prompts(
 ) -> list[Prompt]:
     """All prompts of a recipe, in order of kind, speaker, style, rate and text; `settings.seeds` of each.
 
-    A cell begins with texts that real clips of it say, so that those can be heard beside it, and goes on with the
+    A cell begins with texts that real clips of it say, so that those can be heard beside it, and continues with the
     others in turn; the rates of one speaker and style share their texts, so that they are compared on the same words.
     Id and seed depend on what is asked alone, not on the place in the list: prompts that are added to a recipe change
     no other sample.
@@ -131,8 +121,8 @@ class _Maker:
         style = "emphasis" if "emphasis" in self.settings.styles else self.plain
         for (place, speaker), number in product(enumerate(self.settings.speakers), range(self.settings.emphasis)):
             text = self.text(place + number * len(self.settings.speakers))
-            for said in (marked(text, place + number), text):
-                yield self.prompt("emphasis", speaker, style, self.middle, said)
+            for words in (marked(text, place + number), text):
+                yield self.prompt("emphasis", speaker, style, self.middle, words)
 
     def quality(self) -> Iterator[Prompt]:
         best = RECORDING["noise"]
@@ -183,8 +173,8 @@ def with_phrase(description: str, attribute: str, label: str) -> str:
     if label in description:
         return description
     kept = re.sub(r", [^,]*\bquality\b[^,]*$", "", description.rstrip().rstrip("."))
-    said = {"noise": f"with {label} audio", "reverberation": f"in a {label} recording"}
-    return f"{kept}, {said.get(attribute, f'with {label}')}."
+    phrases = {"noise": f"with {label} audio", "reverberation": f"in a {label} recording"}
+    return f"{kept}, {phrases.get(attribute, f'with {label}')}."
 
 
 def marked(text: str, turn: int = 0) -> str:

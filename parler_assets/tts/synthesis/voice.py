@@ -23,14 +23,14 @@ FRAMES = 43  # of a streamed piece: half a second of the published codec
 class Utterance:
     """Generated samples (N,) float32; `seconds` is its share of the wall time of its batch.
 
-    `stopped` is false when the model did not end by itself and was cut at the limit. `codes` (K, T) are those of the
-    samples, for speech that goes on from them.
+    `ended` is false when the model did not end by itself and was cut at the limit. `codes` (K, T) are those of the
+    samples, for speech that continues from them.
     """
 
     samples: np.ndarray
     rate: int
     seconds: float
-    stopped: bool
+    ended: bool
     codes: np.ndarray | None = None
 
     @property
@@ -39,8 +39,8 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Spoke:
-    """Speech that other speech goes on from: its words and its codes (K, T)."""
+class VoicePrompt:
+    """Speech that other speech continues from, an audio prefix: its words and its codes (K, T)."""
 
     text: str
     codes: np.ndarray
@@ -93,14 +93,14 @@ class Voice:
         descriptions: Sequence[str],
         settings: Evaluation,
         seed: int | Sequence[int],
-        after: Spoke | None = None,
+        after: VoicePrompt | None = None,
     ) -> list[Utterance]:
         """Speak a batch. With a seed for each text, a sample depends on its own seed and not on its company.
 
-        Every text goes on from `after`, in its voice, where that is given; samples are of the text alone.
+        Every text continues from `after`, in its voice, where that is given; samples are of the text alone.
         """
-        said = dict(self.speak_each(texts, descriptions, settings, seed, after))
-        return [said[place] for place in range(len(texts))]
+        spoken = dict(self.speak_each(texts, descriptions, settings, seed, after))
+        return [spoken[place] for place in range(len(texts))]
 
     @torch.inference_mode()
     def speak_each(
@@ -109,7 +109,7 @@ class Voice:
         descriptions: Sequence[str],
         settings: Evaluation,
         seed: int | Sequence[int],
-        after: Spoke | None = None,
+        after: VoicePrompt | None = None,
     ) -> Iterator[tuple[int, Utterance]]:
         """Speak a batch as `speak` does; (place, utterance) of each as soon as it has ended, the shortest first."""
         from parler_assets.speech.codec.codec import Codec
@@ -144,7 +144,7 @@ class Voice:
         descriptions: Sequence[str],
         settings: Evaluation,
         seed: int | Sequence[int],
-        after: Spoke | None = None,
+        after: VoicePrompt | None = None,
     ) -> Generator[list[np.ndarray], None, list[Utterance]]:
         """Speak a batch piece by piece: for each text what is new (n,) float32, nothing once it has ended.
 
@@ -180,15 +180,15 @@ class Voice:
                 "use an earlier checkpoint, or another precision"
             )
 
-    def _behind(self, texts: Sequence[str], descriptions: Sequence[str], after: Spoke | None) -> tuple[dict, int]:
+    def _behind(self, texts: Sequence[str], descriptions: Sequence[str], after: VoicePrompt | None) -> tuple[dict, int]:
         """What the model reads, and how many frames stand before what it is to say."""
         if after is None:
-            return self._inputs(texts, descriptions), 0
-        inputs = self._inputs([f"{after.text} {text}" for text in texts], descriptions)
+            return self.inputs(texts, descriptions), 0
+        inputs = self.inputs([f"{after.text} {text}" for text in texts], descriptions)
         inputs["audio_codes"] = torch.from_numpy(after.codes)[None].expand(len(texts), -1, -1)
         return inputs, after.codes.shape[1]
 
-    def _inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
+    def inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
         description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)
         prompt = self.tokenizers.prompt(list(texts), padding=True, return_tensors="pt").to(self.device)
         return {

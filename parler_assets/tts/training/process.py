@@ -16,6 +16,7 @@ from parler_assets.recipe import Training
 from parler_assets.tts.base import checkpoint_digest, validate_base
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.collate import Collator
+from parler_assets.tts.data.texts import trained_lengths
 from parler_assets.tts.model.varlen import packs
 from parler_assets.tts.training import memory, metrics
 from parler_assets.tts.training.batches import Reader, Updates, lengths_of
@@ -160,11 +161,12 @@ def finish(job: Job, trainer: FineTuner, seconds: float) -> None:
     chosen = best if best and job.settings.keep_best else newest
     if chosen is None:
         raise TrainingFailed(f"{job.folder}: no checkpoint could be written; is the disk full?")
-    facts = storage.read_manifest(job.training_set).facts
+    facts, lengths = storage.read_manifest(job.training_set).facts, trained_lengths(job.training_set)
     made_from = {
         "base": job.base_digest,
         "training_set": storage.read_manifest(job.training_set).digest,
         "licences": facts["licences"],
+        "texts": lengths.as_dict() if lengths else None,
         "settings": job.settings.model_dump(mode="json"),
         "update": chosen[1],
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")},
