@@ -84,23 +84,18 @@ def settings(device: str, changes: dict | None = None):
 def time_steps(folder: Path, device: str, changes: dict) -> dict:
     """Wall seconds of the updates of a real training after the first few, and what they computed."""
     import torch
-    from transformers import TrainerCallback
 
+    from parler_assets.tts.training.assembly import assemble
     from parler_assets.tts.training.job import Job
-    from parler_assets.tts.training.process import assemble
 
     job = Job.create(folder / "set", folder / "base", folder / "run", settings(device, changes), device)
     job.folder.mkdir(exist_ok=True)
     trainer, cuda, ends = assemble(job), device == "cuda", []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_, **__):
-            if cuda:
-                torch.cuda.synchronize()
-            ends.append(time.perf_counter())
-
-    trainer.add_callback(Clock())
-    trainer.train()
+    for index in range(WARM + TIMED):
+        trainer.update(trainer.updates[index])
+        if cuda:
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
     timed = [trainer.updates[index] for index in range(WARM, WARM + TIMED)]
     positions = trainer.updates.plan.lengths.positions
     return {

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import torch
 from torch.nn import functional
 
-PROCESS = "parler_assets.tts.training.process"
+ASSEMBLY = "parler_assets.tts.training.assembly"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Lever:
 
 
 def padded() -> AbstractContextManager:
-    return patch(f"{PROCESS}._packed", lambda *_: False)
+    return patch(f"{ASSEMBLY}._packed", lambda *_: False)
 
 
 def explicit_attention() -> AbstractContextManager:
@@ -68,7 +68,7 @@ LEVERS = {
     "similar lengths together (padded)": Lever({"group_by_length": False}, padded),
     "fused attention": Lever(replace=explicit_attention),
     "no checkpointing": Lever({"gradient_checkpointing": True}),
-    "descriptions encoded once": Lever(replace=lambda: patch(f"{PROCESS}._text_states", lambda *_: None)),
+    "descriptions encoded once": Lever(replace=lambda: patch(f"{ASSEMBLY}._text_states", lambda *_: None)),
     "logits at targets only": Lever(replace=logits_everywhere),
     "all heads one product": Lever(replace=separate_heads),
     "dropout, four masks a draw": Lever(

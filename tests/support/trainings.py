@@ -12,7 +12,7 @@ from parler_assets.recipe import Training
 from parler_assets.tts.data import build_training_set
 from parler_assets.tts.training import metrics
 from parler_assets.tts.training.job import Job
-from parler_assets.tts.training.process import train
+from parler_assets.tts.training.worker import train
 from tests.support.lanes import SPEAKERS, clip_rows, write_lane
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 

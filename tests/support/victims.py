@@ -18,17 +18,17 @@ from pathlib import Path
 
 import torch
 
-from parler_assets.tts.training import checkpoints, metrics, weights
+from parler_assets.tts.training import checkpoints, metrics, result
 from parler_assets.tts.training.job import Job
 from parler_assets.tts.training.loop import FineTuner
-from parler_assets.tts.training.process import train
+from parler_assets.tts.training.worker import train
 
 MOMENTS = {
-    "at an update": (FineTuner, "training_step"),
+    "at an update": (FineTuner, "update"),
     "while a checkpoint is written": (checkpoints, "_optimizer_tensors"),
     "before a checkpoint has its name": (checkpoints, "put_in_place"),
     "while metrics are written": (metrics, "append"),
-    "while the result is written": (weights, "_copy_missing"),
+    "while the result is written": (result, "_copy_missing"),
 }
 Case = tuple[Job, str, int]
 # Seconds that one training, and all of them, may take on a machine that is busy with other things.

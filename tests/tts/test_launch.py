@@ -13,7 +13,7 @@ import pytest
 from parler_assets.tts.training import launch, metrics
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused
 from parler_assets.tts.training.launch import run_training
-from parler_assets.tts.training.worker import CONFIG
+from parler_assets.tts.training.ranks import CONFIG
 from tests.support import victims
 from tests.support.trainings import Place, measured, one_thread, settings
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.timeout(300)
 # A training that is only its processes: writes two lines of metrics, then waits with a child of its own.
 STAND_IN = """
 import json, os, subprocess, sys, time
-from parler_assets.tts.train import tie
-tie()
+from parler_assets.tts.training.ranks import exit_with_parent
+exit_with_parent()
 folder = os.path.dirname(sys.argv[1])
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open(os.path.join(folder, "pids"), "w").write(f"{os.getpid()} {child.pid}")
@@ -160,7 +160,7 @@ import signal, sys
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from pathlib import Path
 from parler_assets.recipe import Training
-from parler_assets.tts import launch
+from parler_assets.tts.training import launch
 launch.command = lambda job: [sys.executable, "-c", {STAND_IN!r}, str(job.folder / "job.json")]
 settings = Training.model_validate({settings().model_dump(mode="json")!r})
 launch.run_training(Path({str(place.set)!r}), Path({str(place.base)!r}), Path({str(folder)!r}), settings)

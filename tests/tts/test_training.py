@@ -16,10 +16,11 @@ from parler_assets.tts.data import HELD_OUT, open_split
 from parler_assets.tts.data.collate import Collator
 from parler_assets.tts.model.tokenizers import load_tokenizers
 from parler_assets.tts.training import checkpoints, memory, metrics
+from parler_assets.tts.training.assembly import assemble, refuse_precision
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
 from parler_assets.tts.training.loop import FineTuner
-from parler_assets.tts.training.process import assemble, refuse_precision, train
 from parler_assets.tts.training.text_states import TextStates
+from parler_assets.tts.training.worker import train
 from tests.support.trainings import CODEBOOKS, Place, measured, one_thread, settings
 from tests.support.victims import killed
 
@@ -286,7 +287,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(place, monkeypatch
 
     def losses(self, model, batch, reduction="sum"):
         result = original(self, model, batch, reduction)
-        if model.training and self.state.global_step == 4:
+        if model.training and self.step == 4:
             seen.update({name: p.detach().clone() for name, p in checkpoints.trained(self.network).items()})
             seen["trainer"] = self
             result = result * float("nan")
@@ -306,7 +307,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(place, monkeypatch
 def scripted(monkeypatch, losses):
     """Held-out losses as given, whatever the weights."""
     remaining = iter(losses)
-    monkeypatch.setattr(FineTuner, "_held_out_report", lambda self: {"eval_loss": next(remaining)})
+    monkeypatch.setattr(FineTuner, "held_out_report", lambda self: {"eval_loss": next(remaining)})
 
 
 def test_training_stops_early_and_ends_with_the_best_weights(place, monkeypatch):

@@ -138,7 +138,13 @@ def _prepare(job: Job, rebuild: bool) -> None:
 
 def command(job: Job) -> list[str]:
     """What is started; it ends when its standard input closes."""
-    return [sys.executable, "-m", "parler_assets.tts.training.worker", str(job.folder / "job.json"), "--tied"]
+    return [
+        sys.executable,
+        "-m",
+        "parler_assets.tts.training.worker",
+        str(job.folder / "job.json"),
+        "--exit-with-parent",
+    ]
 
 
 @contextmanager

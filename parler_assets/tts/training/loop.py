@@ -1,135 +1,127 @@
-"""Fine-tuning on transformers' Trainer, one optimiser update an item of the data.
+"""The training loop: one optimiser update an item of the data, on as many processes as accelerate finds.
 
-The Trainer brings devices, processes, schedule, clipping, optimiser and the loop. Four things are done here: an
-update's micro-batches are normalised by the real targets of the whole update over all processes; every update seeds
-itself from its number, so that resuming needs no random state; evaluation counts every target once; checkpoints are
-written by `checkpoints`.
+An update's micro-batches are normalised by the real targets of the whole update over all processes. Every update seeds
+itself from its number and its learning rate follows from it, so that resuming needs neither random state nor that of a
+scheduler. Evaluation counts every target once.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import nn
-from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from parler_assets.recipe import Training
 from parler_assets.tts.training import checkpoints, metrics
 from parler_assets.tts.training.batches import Batch, Reader, Updates
 from parler_assets.tts.training.heldout import HeldOut
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest, step_folder
+from parler_assets.tts.training.optimizer import adamw, learning_rates
 from parler_assets.tts.training.reference import Reference
 from parler_assets.tts.training.speed import Meter
 
 logger = logging.getLogger(__name__)
 
 
-def arguments(job: Job) -> TrainingArguments:
-    """The Trainer's own settings. One item of the data is one update, so batch size and accumulation are 1.
+class FineTuner:
+    """One process of a training.
 
-    How many updates there are depends on the number of processes, which these arguments find out.
+    Attributes:
+        network: the model itself; `model` is what gradients are exchanged through where there are several processes.
+        step: updates made so far.
     """
-    settings = job.settings
-    args = TrainingArguments(
-        output_dir=str(job.folder),
-        per_device_train_batch_size=1,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.scheduler,
-        warmup_steps=settings.warmup_steps,
-        max_grad_norm=settings.max_grad_norm,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        logging_strategy="steps",
-        logging_steps=settings.log_every,
-        logging_nan_inf_filter=False,
-        eval_strategy="steps",
-        eval_steps=settings.evaluate_every,
-        save_strategy="steps",
-        save_steps=settings.save_every,
-        seed=settings.seed,
-        use_cpu=job.device == "cpu",
-        ddp_backend="gloo" if job.device == "cpu" and "WORLD_SIZE" in os.environ else None,
-        ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to=[],
-    )
-    args._n_gpu = min(args.n_gpu, 1)  # one device a process: never the threads of DataParallel
-    return args
-
-
-class FineTuner(Trainer):
-    """One process of a training."""
 
     def __init__(
         self,
         job: Job,
-        model: nn.Module,
-        args: TrainingArguments,
+        network: nn.Module,
+        accelerator: Accelerator,
         updates: Updates,
         held_out: HeldOut,
         held_out_reader: Reader,
         peak: float | None = None,
         packed: bool = True,
     ) -> None:
-        super().__init__(model, args, train_dataset=updates, eval_dataset=held_out.batches, callbacks=[Moments()])
-        self.network, self.job, self.settings, self.updates = model, job, job.settings, updates
-        self.held_out, self.held_out_reader = held_out, held_out_reader
-        self.meter = Meter(peak)
-        self.packed = packed
-        self.weights = codebook_weights(job.settings, updates.plan.lengths.codebooks).to(args.device)
+        self.job, self.settings, self.accelerator, self.network = job, job.settings, accelerator, network
+        self.updates, self.held_out, self.held_out_reader, self.packed = updates, held_out, held_out_reader, packed
+        self.weights = codebook_weights(job.settings, updates.plan.lengths.codebooks).to(accelerator.device)
+        if job.settings.gradient_checkpointing:
+            network.gradient_checkpointing_enable()  # type: ignore[operator]  # of every PreTrainedModel
+        self.model = accelerator.prepare(network)
+        self.optimizer = adamw(checkpoints.trained(network).values(), job.settings)
+        self.rate = learning_rates(self.optimizer, job.settings, len(updates))
         self.reference = Reference(updates, job.settings) if job.settings.like_reference else None
-        self._codebooks = torch.zeros_like(self.weights)
         states = updates.reader.states
-        self._states = states.table.to(args.device) if states else None
+        self._states = states.table.to(accelerator.device) if states else None
+        self.meter = Meter(peak)
+        self.step = self._first_step = self._logged = 0
+        self._codebooks, self._norm = torch.zeros_like(self.weights), torch.zeros(())
         self._held_out_losses: list[float] = []
-        self._first_step = self._logged = 0
-        self._rows: list[int] = []
 
     def run(self) -> None:
         """Train to the end, from the newest complete checkpoint where there is one."""
         resumed = latest(self.job.checkpoints)
-        if self.is_world_process_zero():
+        if self.accelerator.is_main_process:
             metrics.cut_back(self.job.metrics, resumed[1] if resumed else 0)
         self.accelerator.wait_for_everyone()
         self._held_out_losses = [loss for _, loss in metrics.held_out_losses(self.job.metrics)]
-        if not resumed:
+        if resumed:
+            self._resume(*resumed)
+        else:
             self.evaluate()
-        self.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+        while self.step < len(self.updates) and not self._out_of_patience():
+            self.update(self.updates[self.step])
+            self._look_and_save()
+
+    def _resume(self, folder: Path, step: int) -> None:
+        checkpoints.load_weights(folder, self.network)
+        checkpoints.load_optimizer(folder, self.network, self.optimizer)
+        self.step = self._first_step = self._logged = step
+
+    def _look_and_save(self) -> None:
+        """What follows an update. What is saved is logged, so that averages start again at a checkpoint."""
+        settings, last = self.settings, self.step == len(self.updates)
+        save = last or self.step % settings.save_every == 0
+        if save or self.step % settings.log_every == 0:
+            self.log()
+        if last or self.step % settings.evaluate_every == 0:
+            self.evaluate()
+        if save or self._out_of_patience():
+            self.save()
 
     # ------------------------------------------------------------------------------------------------------- updates
 
-    def get_train_dataloader(self) -> DataLoader:
-        return DataLoader(self.updates, batch_size=1, collate_fn=lambda items: items[0])
+    def update(self, update: dict[str, Any]) -> None:
+        """One optimiser step on an item of `updates`."""
+        self.model.train()
+        seed_update(self.settings.seed, self.step, self.accelerator.process_index)
+        self._backward(update)
+        self._norm = self._clip(update["rows"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        self.meter.count(update["frames"], update["flops"])
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch=None) -> torch.Tensor:
-        """Gradients of one update; returns this process's part of its mean loss, times the number of processes."""
-        model.train()
-        seed_update(self.settings.seed, self.state.global_step, self.accelerator.process_index)
-        inputs = self._prepare_inputs(inputs)
-        scale = inputs["counted"] * self.accelerator.num_processes / inputs["targets"]
-        summed = torch.zeros_like(self.weights)
-        for place, batch in enumerate(inputs["batches"], 1):
-            last = place == len(inputs["batches"])
-            with nullcontext() if last else self.accelerator.no_sync(model):
-                losses = self.losses(model, batch)
+    def _backward(self, update: dict[str, Any]) -> None:
+        """Gradients of the update's mean loss over the targets of all processes, whose gradients are averaged."""
+        scale = update["counted"] * self.accelerator.num_processes / update["targets"]
+        for place, batch in enumerate(update["batches"], 1):
+            last = place == len(update["batches"])
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                losses = self.losses(self.model, batch)
                 self.accelerator.backward(losses @ self.weights * scale)
-            summed += losses.detach()
+            self._codebooks += losses.detach() * scale
         if self.reference:
-            self.reference.update(inputs["batches"], losses.detach())
-        self._codebooks += summed * scale
-        self._rows = inputs["rows"]
-        self.meter.count(inputs["frames"], inputs["flops"])
-        return summed @ self.weights * scale
+            self.reference.update(update["batches"], losses.detach())
 
     def losses(
         self, model: nn.Module, batch: Batch, reduction: str = "sum", count_padding: bool = False
@@ -139,11 +131,12 @@ class FineTuner(Trainer):
         With `count_padding` positions start with a prompt's padding, as in the reference: the loss of a clip then
         depends on its batch.
         """
-        batch = dict(batch)
+        device = self.accelerator.device
+        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         if self._states is not None:
             batch["description_states"] = self._states[batch.pop("state_rows")]
         half = self.settings.precision == "bfloat16"
-        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             output = model(
                 **batch,
                 loss_reduction=reduction,
@@ -153,146 +146,101 @@ class FineTuner(Trainer):
             )
         return torch.stack(output.per_codebook_losses)
 
-    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
-        """Clip, unless a gradient is not finite: then stop, before the optimiser has seen it.
+    def _clip(self, rows: list[int]) -> torch.Tensor:
+        """Clip gradients and return their norm, unless one is not finite: then stop, before the optimiser has seen it.
 
         Raises:
             TrainingFailed: naming the update, its clips, and what to do.
         """
-        norm = super()._clip_grad_norm(model)
-        if not torch.isfinite(norm):
-            table = self.updates.reader.split.table
-            names = [f"{table['corpus'][row]}/{table['id'][row]}" for row in self._rows]
-            kept = latest(self.job.checkpoints)
-            raise TrainingFailed(
-                f"update {self.state.global_step + 1}: the loss or its gradient is not finite; it changed nothing; "
-                f"lower training.learning_rate, or look at its clips ({', '.join(names[:8])}"
-                f"{', ...' if len(names) > 8 else ''}); weights are kept as of update {kept[1] if kept else 0}"
-            )
-        return norm
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW over what is trained, one group as in the reference: norms and embeddings decay too."""
-        settings = self.settings
-        self.optimizer = torch.optim.AdamW(
-            checkpoints.trained(self.network).values(),
-            lr=settings.learning_rate,
-            betas=(settings.adam_beta1, settings.adam_beta2),
-            eps=settings.adam_epsilon,
-            weight_decay=settings.weight_decay,
-            fused=True,
+        norm = nn.utils.clip_grad_norm_(checkpoints.trained(self.network).values(), self.settings.max_grad_norm)
+        if torch.isfinite(norm):
+            return norm
+        table = self.updates.reader.split.table
+        names = [f"{table['corpus'][row]}/{table['id'][row]}" for row in rows]
+        kept = latest(self.job.checkpoints)
+        raise TrainingFailed(
+            f"update {self.step + 1}: the loss or its gradient is not finite; it changed nothing; "
+            f"lower training.learning_rate, or look at its clips ({', '.join(names[:8])}"
+            f"{', ...' if len(names) > 8 else ''}); weights are kept as of update {kept[1] if kept else 0}"
         )
-        return self.optimizer
-
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        return int(inputs["flops"])
 
     # ------------------------------------------------------------------------------------------------------- metrics
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write a line of metrics; what the Trainer sums up at its end is left out."""
-        self.control.should_log = False
-        if "loss" not in logs:
-            return
-        step = self.state.global_step
-        updates, self._logged = step - self._logged, step
+    def log(self) -> None:
+        """Write a line of metrics: means over the updates since the last one."""
+        updates, self._logged = self.step - self._logged, self.step
         codebooks = self.accelerator.reduce(self._codebooks, "mean") / updates
         self._codebooks = torch.zeros_like(self._codebooks)
-        line = {key: logs[key] for key in ("loss", "grad_norm", "learning_rate")}
+        line = {"loss": float(codebooks @ self.weights), "grad_norm": float(self._norm)}
+        line["learning_rate"] = self.rate(self.step - 1)
         line |= {f"train_codebook/{k}": value for k, value in enumerate(codebooks.tolist())}
-        line |= self.meter.report(step - self._first_step, len(self.updates) - step)
+        line |= self.meter.report(self.step - self._first_step, len(self.updates) - self.step)
         if self.reference:
             line |= self.reference.report()
-        self.write(line)
+        logger.info("update %d of %d: loss %.4f", self.step, len(self.updates), line["loss"])
+        self._write(line)
 
-    def write(self, line: dict[str, Any]) -> None:
+    def _write(self, line: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl, by one process."""
-        step = self.state.global_step
-        if self.is_world_process_zero():
-            epoch = round(step / self.updates.plan.updates_per_epoch, 4)
-            metrics.append(self.job.metrics, {"step": step, "epoch": epoch, "time": round(time.time(), 3)} | line)
+        if self.accelerator.is_main_process:
+            epoch = round(self.step / self.updates.plan.updates_per_epoch, 4)
+            metrics.append(self.job.metrics, {"step": self.step, "epoch": epoch, "time": round(time.time(), 3)} | line)
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
-    def evaluate(self, *_args, **_options) -> dict[str, float]:
-        """Held-out loss by codebook, style and speaker; keeps the best weights, asks to stop when they are old."""
+    def evaluate(self) -> None:
+        """Held-out loss by codebook, style and speaker; keeps the best weights."""
         with self.meter.paused(), torch.no_grad():
             self.network.eval()
-            report = self._held_out_report()
+            report = self.held_out_report()
             if self.reference:
                 report |= self.reference.evaluate(self.losses, self.network)
             self._keep_best(report["eval_loss"])
-            self.write(report)
-        self.control.should_evaluate = False
-        return report
+            self._write(report)
 
-    def _held_out_report(self) -> dict[str, float]:
+    def held_out_report(self) -> dict[str, float]:
+        """The held-out metrics of the weights as they are, the same in every process."""
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
 
         def loss(rows: tuple[int, ...]) -> torch.Tensor:
-            return self.losses(self.network, self._prepare_inputs(self.held_out_reader(rows)))
+            return self.losses(self.network, self.held_out_reader(rows))
 
-        sums = self.held_out.sums(loss, len(self.weights), process, processes).to(self.args.device)
+        sums = self.held_out.sums(loss, len(self.weights), process, processes).to(self.accelerator.device)
         sums = self.accelerator.reduce(sums, "sum").cpu().numpy()
         return self.held_out.report(sums, self.weights.double().cpu().numpy())
 
     def _keep_best(self, loss: float) -> None:
-        step, losses = self.state.global_step, self._held_out_losses
-        if loss < min(losses, default=float("inf")) and self.is_world_process_zero():
-            folder = step_folder(self.job.best, step)
-            self._write(folder, None, {"step": step, "eval_loss": loss}, keep=1)
+        if loss < min(self._held_out_losses, default=float("inf")) and self.accelerator.is_main_process:
+            self._save(self.job.best, None, {"step": self.step, "eval_loss": loss}, keep=1)
         self.accelerator.wait_for_everyone()
-        losses.append(loss)
-        patience = self.settings.early_stopping
-        if patience and len(losses) - 1 - int(np.argmin(losses)) >= patience:
+        self._held_out_losses.append(loss)
+
+    def _out_of_patience(self) -> bool:
+        """Whether the held-out loss has not become better for as many evaluations as training.early_stopping says."""
+        patience, losses = self.settings.early_stopping, self._held_out_losses
+        stop = bool(patience) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+        if stop:
             logger.info("no better held-out loss in %d evaluations: training stops", patience)
-            self.control.should_training_stop = self.control.should_save = True
+        return stop
 
     # --------------------------------------------------------------------------------------------------- checkpoints
 
-    def _save_checkpoint(self, model: nn.Module, trial=None) -> None:
+    def save(self) -> None:
+        """Write what training can be resumed from."""
         with self.meter.paused():
-            if self.is_world_process_zero():
-                folder = step_folder(self.job.checkpoints, self.state.global_step)
-                self._write(folder, self.optimizer, asdict(self.state), self.settings.keep_checkpoints)
+            if self.accelerator.is_main_process:
+                keep = self.settings.keep_checkpoints
+                self._save(self.job.checkpoints, self.optimizer, {"step": self.step}, keep)
             self.accelerator.wait_for_everyone()
 
-    def _write(self, folder: Path, optimizer, state: dict, keep: int) -> None:
+    def _save(self, parent: Path, optimizer: torch.optim.Optimizer | None, state: dict, keep: int) -> None:
         """Write a checkpoint. A full disk does not end training: earlier checkpoints are kept, the next may fit."""
         try:
-            checkpoints.save(folder, self.network, optimizer, state)
-            checkpoints.rotate(folder.parent, keep)
+            checkpoints.save(step_folder(parent, self.step), self.network, optimizer, state)
+            checkpoints.rotate(parent, keep)
         except OSError as error:
-            logger.warning("no checkpoint at update %d: %s", self.state.global_step, error)
-            self.write({"warning": f"no checkpoint: {error}"})
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        checkpoints.load_weights(Path(resume_from_checkpoint), self.network)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """The optimiser's state from the checkpoint, the learning rate from the step alone."""
-        if checkpoint is None:
-            return
-        optimizer, schedule = self.optimizer, self.lr_scheduler
-        assert optimizer is not None
-        assert schedule is not None
-        checkpoints.load_optimizer(Path(checkpoint), self.network, optimizer)
-        step = self._first_step = self._logged = schedule.last_epoch = self.state.global_step
-        schedule._last_lr = [rate * f(step) for rate, f in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
-        for group, rate in zip(optimizer.param_groups, schedule._last_lr, strict=True):
-            group["lr"] = rate
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Nothing: every update seeds itself."""
-
-
-class Moments(TrainerCallback):
-    """The last update is evaluated and saved. What is saved is logged, so that averages start anew at a checkpoint."""
-
-    def on_step_end(self, args, state, control, **_):
-        if state.global_step >= state.max_steps:
-            control.should_evaluate = control.should_save = True
-        control.should_log = control.should_log or control.should_save
+            logger.warning("no checkpoint at update %d: %s", self.step, error)
+            self._write({"warning": f"no checkpoint: {error}"})
 
 
 def codebook_weights(settings: Training, codebooks: int) -> torch.Tensor:

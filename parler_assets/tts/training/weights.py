@@ -1,10 +1,8 @@
-"""From the base checkpoint to the weights that training changes, and back to a checkpoint in the published layout."""
+"""From the base checkpoint to the weights that training changes, and adapters back into plain weights."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,7 @@ import torch
 from torch import nn
 
 from parler_assets.recipe import Lora, Training
-from parler_assets.storage import write_json
-from parler_assets.tts.training import checkpoints
-from parler_assets.tts.training.job import Job, TrainingRefused
+from parler_assets.tts.training.job import TrainingRefused
 
 
 def load_model(base: Path, settings: Training) -> Any:
@@ -57,36 +53,3 @@ def merge_adapters(model: nn.Module) -> None:
             module.merge()
             parent, _, place = name.rpartition(".")
             setattr(model.get_submodule(parent), place, module.get_base_layer())
-
-
-def write_result(job: Job, weights: Path, provenance: dict) -> None:
-    """The base with the trained weights of a checkpoint folder, in the published layout, complete or absent.
-
-    Tokenizers and other small files of the base come along; `provenance.json` says what the weights were made from.
-    """
-    model = load_model(job.base, job.settings)
-    checkpoints.load_weights(weights, model)
-    if job.settings.lora:
-        merge_adapters(model)
-    for left_behind in job.folder.glob(f".{job.result.name}.*"):
-        shutil.rmtree(left_behind)
-    temporary = job.folder / f".{job.result.name}.{os.getpid()}.tmp"
-    try:
-        model.save_pretrained(temporary)
-        _copy_missing(job.base, temporary)
-        write_json(temporary / "provenance.json", provenance)
-        checkpoints.put_in_place(temporary, job.result)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _copy_missing(base: Path, folder: Path) -> None:
-    """Copy what the base has beside weights and what `folder` has not: tokenizers, generation settings, licences."""
-    for source in base.iterdir():
-        weights = ".safetensors" in source.name or source.suffix == ".bin"
-        if weights or source.name.startswith(".") or (folder / source.name).exists():
-            continue
-        if source.is_dir():
-            shutil.copytree(source, folder / source.name)
-        else:
-            shutil.copy2(source, folder / source.name)

@@ -1,8 +1,8 @@
 """One training process: `python -m parler_assets.tts.training.worker JOB.json`, alone or as one of several.
 
-JOB.json is what `launch` (or `Job.write`) wrote. With `--tied` the process watches its standard input, ends with its
-whole process group when that closes (the launcher is gone), and where the job asks for several processes starts them:
-by `accelerate launch` on GPUs, by torch's launcher on CPUs.
+JOB.json is what `launch` (or `Job.write`) wrote. With `--exit-with-parent` the process watches its standard input, ends
+with its whole process group when that closes (the launcher is gone), and where the job asks for several processes
+starts them: by `accelerate launch` on GPUs, by torch's launcher on CPUs.
 
 Several machines with GPUs: `accelerate config` writes a file on each, PARLER_ACCELERATE_CONFIG names it, and
 training.processes counts the processes of all of them. The launcher's machine is rank 0; on every other one, which sees
@@ -17,58 +17,41 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-MODULE = "parler_assets.tts.training.worker"
+from parler_assets.tts.training.ranks import exit_with_agent, exit_with_parent, several
+
+if TYPE_CHECKING:
+    from parler_assets.tts.training.job import Job
+
 FAILURE = "failure.txt"
-CONFIG = "PARLER_ACCELERATE_CONFIG"
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job", type=Path, help="a training's job.json")
-    parser.add_argument("--tied", action="store_true", help="end when standard input closes")
+    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input closes")
     given = parser.parse_args(arguments)
-    if given.tied:
-        tie()
+    if given.exit_with_parent:
+        exit_with_parent()
+    elif "LOCAL_RANK" in os.environ:
+        exit_with_agent()
 
     from parler_assets.tts.training.job import Job
 
     job = Job.read(given.job)
-    if given.tied and job.settings.processes > 1:
-        return subprocess.run(distributed(job.settings.processes, job.device, given.job), check=False).returncode
-    return _train(job)
+    if given.exit_with_parent and job.settings.processes > 1:
+        return subprocess.run(several(job.settings.processes, job.device, given.job), check=False).returncode
+    return _explained(job)
 
 
-def distributed(processes: int, device: str, job: Path) -> list[str]:
-    """The command that starts several processes on this machine, or this machine's part of several machines'."""
-    several = os.environ.get(CONFIG)
-    launch = [sys.executable, "-m", "accelerate.commands.launch"]
-    run = ["--mixed_precision", "no", "--num_processes", str(processes), "-m", MODULE, str(job)]
-    if several:
-        return [*launch, "--config_file", several, *run]
-    if device == "cpu":  # where accelerate starts one process, however many are asked for
-        spread = ["--standalone", "--nproc_per_node", str(processes)]
-        return [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            *spread,
-            "-m",
-            MODULE,
-            str(job),
-        ]
-    plain = ["--num_machines", "1", "--dynamo_backend", "no", "--main_process_port", "0"]
-    return [*launch, "--multi_gpu", *plain, *run]
-
-
-def _train(job) -> int:
+def _explained(job: Job) -> int:
+    """Train; what must be said to the launcher is left in a file."""
     from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
-    from parler_assets.tts.training.process import train
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -80,16 +63,33 @@ def _train(job) -> int:
     return 0
 
 
-def tie() -> None:
-    """End with the launcher, whatever becomes of it."""
-    threading.Thread(target=_end_with_launcher, daemon=True).start()
+def train(job: Job) -> None:
+    """Train, resuming at the newest complete checkpoint, and write the result.
 
+    Raises:
+        TrainingRefused: the training set, the base or the device will not do.
+        TrainingFailed: a loss was not finite, or nothing could be saved.
+    """
+    import torch
 
-def _end_with_launcher() -> None:
-    """Wait until standard input closes, which happens however the launcher ends; then end this process group."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    from parler_assets.tts.training.assembly import assemble
+    from parler_assets.tts.training.fitness import refuse_unfit
+    from parler_assets.tts.training.job import TrainingFailed
+    from parler_assets.tts.training.result import finish
+
+    started = time.monotonic()
+    refuse_unfit(job)
+    trainer = assemble(job)
+    try:
+        trainer.run()
+    except torch.OutOfMemoryError as error:
+        raise TrainingFailed(
+            "the device ran out of memory: set training.max_positions lower, training.gradient_checkpointing: true, "
+            f"or training.lora ({error})"
+        ) from error
+    if trainer.accelerator.is_main_process:
+        finish(job, trainer.step, time.monotonic() - started)
+    trainer.accelerator.wait_for_everyone()
 
 
 if __name__ == "__main__":

@@ -1,58 +1,33 @@
-"""What one training process does, from job to checkpoint. With several processes, every one of them does this."""
+"""Everything a training needs, put together on its device. With several processes, every one of them does this."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import math
-import time
+import os
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainingArguments
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from parler_assets import storage
 from parler_assets.recipe import Training
-from parler_assets.tts.base import checkpoint_digest, validate_base
+from parler_assets.tts.base import validate_base
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.collate import Collator
-from parler_assets.tts.data.texts import trained_lengths
 from parler_assets.tts.model.varlen import packs
-from parler_assets.tts.training import memory, metrics
+from parler_assets.tts.training import memory
 from parler_assets.tts.training.batches import Reader, Updates, lengths_of
-from parler_assets.tts.training.fitness import refuse_unfit
 from parler_assets.tts.training.heldout import HeldOut
-from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
-from parler_assets.tts.training.loop import FineTuner, arguments
+from parler_assets.tts.training.job import Job, TrainingRefused
+from parler_assets.tts.training.loop import FineTuner
 from parler_assets.tts.training.plan import Lengths, Plan, padded_positions
 from parler_assets.tts.training.speed import peak
 from parler_assets.tts.training.text_states import TextStates
-from parler_assets.tts.training.weights import load_model, write_result
+from parler_assets.tts.training.weights import load_model
 
 # What a forward and backward pass costs however small its batch is, in decoder positions that would take as long.
 PASS_COST = {"cpu": 64, "cuda": 2000}
-
-
-def train(job: Job) -> None:
-    """Train, resuming at the newest complete checkpoint, and write the result.
-
-    Raises:
-        TrainingRefused: the training set, the base or the device will not do.
-        TrainingFailed: a loss was not finite, or nothing could be saved.
-    """
-    started = time.monotonic()
-    refuse_unfit(job)
-    trainer = assemble(job)
-    try:
-        trainer.run()
-    except torch.OutOfMemoryError as error:
-        raise TrainingFailed(
-            "the device ran out of memory: set training.max_positions lower, training.gradient_checkpointing: true, "
-            f"or training.lora ({error})"
-        ) from error
-    if trainer.is_world_process_zero():
-        finish(job, trainer, time.monotonic() - started)
-    trainer.accelerator.wait_for_everyone()
 
 
 def assemble(job: Job) -> FineTuner:
@@ -63,28 +38,35 @@ def assemble(job: Job) -> FineTuner:
     sizes, held_out_sizes = (lengths_of(split, facts["codebooks"]) for split in (train_split, held_out_split))
     for split, lengths in ((train_split, sizes), (held_out_split, held_out_sizes)):
         _refuse_too_long(split, lengths, facts["max_positions"])
-    args = arguments(job)
-    _refuse_apart(settings.processes, args.world_size)
-    refuse_precision(settings, str(args.device))
-    limit, pass_cost = facts["max_positions"], PASS_COST[args.device.type]
-    plan = Plan(sizes, train_split.weights, settings, limit, args.world_size, pass_cost)
-    args.max_steps = len(plan)
-    if settings.warmup_ratio:
-        args.warmup_steps = math.ceil(settings.warmup_ratio * len(plan))
+    accelerator = accelerator_on(job.device)
+    device, processes = accelerator.device, accelerator.num_processes
+    _refuse_apart(settings.processes, processes)
+    refuse_precision(settings, str(device))
+    limit, pass_cost = facts["max_positions"], PASS_COST[device.type]
+    plan = Plan(sizes, train_split.weights, settings, limit, processes, pass_cost)
 
     model = load_model(job.base, settings)
     decoder = model.config.decoder
-    states = _text_states(job, model, [train_split, held_out_split], args)
+    states = _text_states(job, model, [train_split, held_out_split], device)
     model.audio_encoder = None
-    _check_memory(job, model, decoder, plan, args)
+    _check_memory(job, model, decoder, plan, device)
     collator = Collator(facts["codebook_size"], _pad_id(job))
     reader, held_out_reader = (Reader(split, collator, states) for split in (train_split, held_out_split))
-    updates = Updates(plan, reader, decoder, args.process_index)
+    updates = Updates(plan, reader, decoder, accelerator.process_index)
     evaluated = settings.model_copy(update={"batch_size": settings.eval_batch_size or settings.batch_size})
     held_out = HeldOut(held_out_split, held_out_sizes, evaluated, limit, pass_cost)
-    return FineTuner(
-        job, model, args, updates, held_out, held_out_reader, _peak(args), _packed(decoder, args, settings)
-    )
+    one = peak(str(device))
+    packed = _packed(decoder, device, settings)
+    return FineTuner(job, model, accelerator, updates, held_out, held_out_reader, one and one * processes, packed)
+
+
+def accelerator_on(device: str) -> Accelerator:
+    """This process among those that were started with it. Precision is the loop's own: weights stay float32."""
+    cpu = device == "cpu"
+    handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+    if cpu and "WORLD_SIZE" in os.environ:
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    return Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=handlers)
 
 
 def refuse_precision(settings: Training, device: str) -> None:
@@ -121,13 +103,13 @@ def _refuse_too_long(split: Split, lengths: Lengths, limit: int | None) -> None:
         )
 
 
-def _text_states(job: Job, model: Any, splits: list[Split], args: TrainingArguments) -> TextStates | None:
+def _text_states(job: Job, model: Any, splits: list[Split], device: torch.device) -> TextStates | None:
     """States of all descriptions when the text encoder is frozen; the model then goes without it."""
     if not job.settings.freeze_text_encoder and not job.settings.lora:
         return None
     descriptions = [description for split in splits for description in split.descriptions]
     dtype = torch.bfloat16 if job.settings.precision == "bfloat16" else torch.float32
-    states = TextStates.encode(model.text_encoder, descriptions, _pad_id(job), str(args.device), dtype)
+    states = TextStates.encode(model.text_encoder, descriptions, _pad_id(job), str(device), dtype)
     model.text_encoder = None
     return states
 
@@ -136,49 +118,15 @@ def _pad_id(job: Job) -> int:
     return int(validate_base(job.base)["text_encoder"].get("pad_token_id") or 0)
 
 
-def _check_memory(job: Job, model: Any, decoder, plan: Plan, args: TrainingArguments) -> None:
+def _check_memory(job: Job, model: Any, decoder, plan: Plan, device: torch.device) -> None:
     batches = [
         batch for index in range(min(plan.updates_per_epoch, len(plan))) for rank in plan[index].ranks for batch in rank
     ]
     largest = max(padded_positions(plan.lengths, list(batch)) * len(batch) for batch in batches)
     needed = memory.estimate(model, decoder, job.settings, largest)
-    memory.refuse_if_too_large(needed, memory.available(str(args.device)), job.settings, largest)
+    memory.refuse_if_too_large(needed, memory.available(str(device)), job.settings, largest)
 
 
-def _packed(decoder, args: TrainingArguments, settings: Training) -> bool:
+def _packed(decoder, device: torch.device, settings: Training) -> bool:
     precision = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    return packs(args.device, precision, decoder.head_size, decoder.attention_dropout)
-
-
-def _peak(args: TrainingArguments) -> float | None:
-    one = peak(str(args.device))
-    return one and one * args.world_size
-
-
-def finish(job: Job, trainer: FineTuner, seconds: float) -> None:
-    """Write the checkpoint of the best held-out loss (or of the last update), and the record of the training."""
-    newest, best = latest(job.checkpoints), latest(job.best)
-    chosen = best if best and job.settings.keep_best else newest
-    if chosen is None:
-        raise TrainingFailed(f"{job.folder}: no checkpoint could be written; is the disk full?")
-    facts, lengths = storage.read_manifest(job.training_set).facts, trained_lengths(job.training_set)
-    made_from = {
-        "base": job.base_digest,
-        "training_set": storage.read_manifest(job.training_set).digest,
-        "licences": facts["licences"],
-        "texts": lengths.as_dict() if lengths else None,
-        "settings": job.settings.model_dump(mode="json"),
-        "update": chosen[1],
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")},
-    }
-    write_result(job, chosen[0], made_from)
-    losses = dict(metrics.held_out_losses(job.metrics))
-    record = {
-        "fingerprint": job.fingerprint,
-        "digest": checkpoint_digest(job.result),
-        "updates": trainer.state.global_step,
-        "chosen_update": chosen[1],
-        "held_out_loss": losses.get(chosen[1]),
-        "seconds": round(seconds, 1),
-    }
-    storage.write_json(job.record, record)
+    return packs(device, precision, decoder.head_size, decoder.attention_dropout)

@@ -1,0 +1,78 @@
+"""What a training leaves: a checkpoint in the published layout, and the record of how it came about."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from pathlib import Path
+
+from parler_assets import storage
+from parler_assets.storage import write_json
+from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.data.texts import trained_lengths
+from parler_assets.tts.training import checkpoints, metrics
+from parler_assets.tts.training.job import Job, TrainingFailed, latest
+from parler_assets.tts.training.weights import load_model, merge_adapters
+
+
+def finish(job: Job, updates: int, seconds: float) -> None:
+    """Write the checkpoint of the best held-out loss (or of the last update), and the record of the training."""
+    newest, best = latest(job.checkpoints), latest(job.best)
+    chosen = best if best and job.settings.keep_best else newest
+    if chosen is None:
+        raise TrainingFailed(f"{job.folder}: no checkpoint could be written; is the disk full?")
+    manifest, lengths = storage.read_manifest(job.training_set), trained_lengths(job.training_set)
+    made_from = {
+        "base": job.base_digest,
+        "training_set": manifest.digest,
+        "licences": manifest.facts["licences"],
+        "texts": lengths.as_dict() if lengths else None,
+        "settings": job.settings.model_dump(mode="json"),
+        "update": chosen[1],
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")},
+    }
+    write_result(job, chosen[0], made_from)
+    losses = dict(metrics.held_out_losses(job.metrics))
+    record = {
+        "fingerprint": job.fingerprint,
+        "digest": checkpoint_digest(job.result),
+        "updates": updates,
+        "chosen_update": chosen[1],
+        "held_out_loss": losses.get(chosen[1]),
+        "seconds": round(seconds, 1),
+    }
+    storage.write_json(job.record, record)
+
+
+def write_result(job: Job, weights: Path, provenance: dict) -> None:
+    """The base with the trained weights of a checkpoint folder, in the published layout, complete or absent.
+
+    Tokenizers and other small files of the base come along; `provenance.json` says what the weights were made from.
+    """
+    model = load_model(job.base, job.settings)
+    checkpoints.load_weights(weights, model)
+    if job.settings.lora:
+        merge_adapters(model)
+    for left_behind in job.folder.glob(f".{job.result.name}.*"):
+        shutil.rmtree(left_behind)
+    temporary = job.folder / f".{job.result.name}.{os.getpid()}.tmp"
+    try:
+        model.save_pretrained(temporary)
+        _copy_missing(job.base, temporary)
+        write_json(temporary / "provenance.json", provenance)
+        checkpoints.put_in_place(temporary, job.result)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copy_missing(base: Path, folder: Path) -> None:
+    """Copy what the base has beside weights and what `folder` has not: tokenizers, generation settings, licences."""
+    for source in base.iterdir():
+        weights = ".safetensors" in source.name or source.suffix == ".bin"
+        if weights or source.name.startswith(".") or (folder / source.name).exists():
+            continue
+        if source.is_dir():
+            shutil.copytree(source, folder / source.name)
+        else:
+            shutil.copy2(source, folder / source.name)
