@@ -126,7 +126,7 @@ def _text(loader: Any, node: ScalarNode) -> str:
 
 def _number(loader: Any, node: ScalarNode) -> int | float:
     if len(node.value) > DIGITS:
-        raise _problem(node, f"a number of more than {DIGITS} digits")
+        raise _problem(node, f"a number of more than {DIGITS} digits: put it in quotation marks if it is a name")
     integer = node.tag.endswith(":int")
     return loader.construct_yaml_int(node) if integer else loader.construct_yaml_float(node)
 
