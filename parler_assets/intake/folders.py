@@ -22,34 +22,39 @@ class Folders:
     def find(self, names: Iterable[str | os.PathLike[str]]) -> Path:
         """The first of these names, each tried in every folder, that is a regular file below one of the folders.
 
+        Names are relative to a folder, or absolute; links on the way are part of the path that is given back.
+
         Raises:
             Refusal: there is none. The message is the same whether a file lies elsewhere or nowhere.
         """
         tried = [os.fspath(name) for name in names]
         for name in tried:
             for root in self.roots:
-                real = self._inside(root, name)
-                if real is not None:
-                    return Path(real)
+                if self._holds(root, name):
+                    return root / name
         places = " or ".join(map(str, self.roots))
         raise Refusal(f"no regular file {shown(tried[0])[:200]!r} in {places}, and no other place is read")
 
-    def _inside(self, root: Path, name: str) -> str | None:
+    def _holds(self, root: Path, name: str) -> bool:
         if text_problem(name) or len(name) > LONGEST_NAME:
-            return None
+            return False
         try:
-            real = self._resolved(os.path.join(root, name))
-            below = any(real.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._real)
-            return real if below and stat.S_ISREG(os.lstat(real).st_mode) else None
+            real, mode = self._resolved(os.path.join(root, name))
+            return stat.S_ISREG(mode) and any(real.startswith(folder.rstrip(os.sep) + os.sep) for folder in self._real)
         except OSError:
-            return None
+            return False
 
-    def _resolved(self, path: str) -> str:
-        """`realpath`, with the folders of earlier names remembered: tables name thousands of files of one folder."""
+    def _resolved(self, path: str) -> tuple[str, int]:
+        """`realpath` and mode, with the folders of earlier names remembered: tables name thousands of files of one."""
         parent, name = os.path.split(path)
         if name in ("", ".", ".."):
-            return os.path.realpath(path)
+            real = os.path.realpath(path)
+            return real, os.lstat(real).st_mode
         if parent not in self._parents:
             self._parents[parent] = os.path.realpath(parent)
-        whole = os.path.join(self._parents[parent], name)
-        return os.path.realpath(whole) if os.path.islink(whole) else whole
+        real = os.path.join(self._parents[parent], name)
+        mode = os.lstat(real).st_mode
+        if stat.S_ISLNK(mode):
+            real = os.path.realpath(real)
+            mode = os.lstat(real).st_mode
+        return real, mode

@@ -10,9 +10,11 @@ class Refusal(ValueError):
 
     Attributes:
         problem: the message without its place, for whoever knows the place better.
+        within: the message with its line alone, for whoever names the file.
     """
 
     def __init__(self, problem: str, file: Path | str | None = None, line: int | None = None) -> None:
-        place = "" if file is None else f"{file}, line {line}: " if line else f"{file}: "
-        super().__init__(place + problem)
         self.problem = problem
+        self.within = f"line {line}: {problem}" if line else problem
+        place = "" if file is None else f"{file}, " if line else f"{file}: "
+        super().__init__(place + self.within)

@@ -11,7 +11,7 @@ from parler_assets.intake.cards import front_matter
 from parler_assets.intake.files import DOCUMENT, read_bytes, read_text
 from parler_assets.intake.json_documents import json_value, read_json
 from parler_assets.intake.yaml_documents import yaml_value
-from tests.intake.bounded import refusal
+from tests.support.bounded import refusal
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
@@ -112,7 +112,7 @@ CARDS = {
 
 @pytest.mark.parametrize("case", CARDS)
 def test_a_card_without_end_has_no_front_matter(case: str):
-    from tests.intake.bounded import outcome
+    from tests.support.bounded import outcome
 
     assert outcome(front_matter, CARDS[case], "README.md") == ("read", "{}")
 

@@ -14,7 +14,7 @@ import soundfile
 
 from parler_assets.intake import sounds
 from parler_assets.intake.sounds import read_sound, sound_seconds
-from tests.intake.bounded import refusal
+from tests.support.bounded import refusal
 
 
 def file(samples: np.ndarray, rate: int = 16000, format: str = "WAV", **more: str) -> bytes:

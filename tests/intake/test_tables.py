@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from parler_assets.intake.tables import Lines, csv_rows, json_rows
-from tests.intake.bounded import outcome, refusal
+from tests.support.bounded import outcome, refusal
 
 
 def last_row(path: Path, rows: Callable) -> object:

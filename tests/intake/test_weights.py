@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from parler_assets.intake.weights import tensor_shapes
-from tests.intake.bounded import refusal
+from tests.support.bounded import refusal
 
 
 def entry(shape: list, begin: int, end: int, dtype: str = "F32") -> dict:
