@@ -156,12 +156,14 @@ def _sayer(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
         validate_base(folder)
     except BaseError as error:
         _fail(str(error))
+    from parler_assets.tts.model.loading import CheckpointError
+    from parler_assets.tts.model.tokenizers import TokenizerError
     from parler_assets.tts.synthesis.voice import BrokenCheckpoint
 
     with _device(device, workspace) as where:
         try:
             yield load_sayer(folder, chosen.evaluation, chosen.describing, where)
-        except BrokenCheckpoint as error:  # on loading, or what `say` asked of it
+        except (BrokenCheckpoint, CheckpointError, TokenizerError) as error:  # on loading, or what `say` asked of it
             _fail(str(error))
 
 

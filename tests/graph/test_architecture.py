@@ -54,12 +54,14 @@ def test_the_dagster_side_imports_nothing_heavy_at_module_level(path: Path):
 
 @pytest.mark.parametrize("path", [*LIBRARY, *DAGSTER_SIDE], ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_loads_pickled_or_remote_code(path: Path):
-    """`weights_only=True` always, `trust_remote_code` and pickle never."""
+    """`weights_only=True` and `trust_remote_code=False` always, pickle never."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert not imported(path, everywhere=True) & {"pickle", "dill", "joblib", "cloudpickle"}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         keywords = {word.arg: word.value for word in call.keywords}
-        assert "trust_remote_code" not in keywords, f"{path.name}:{call.lineno}"
+        trusted = keywords.get("trust_remote_code", ast.Constant(False))
+        assert isinstance(trusted, ast.Constant), f"{path.name}:{call.lineno}: say trust_remote_code=False"
+        assert trusted.value is False, f"{path.name}:{call.lineno}: say trust_remote_code=False"
         if ast.unparse(call.func) == "torch.load":
             safe = keywords.get("weights_only")
             assert isinstance(safe, ast.Constant), f"{path.name}:{call.lineno}: say weights_only=True"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parler_assets import storage
+from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Evaluation, digest
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.storage import Part
@@ -94,10 +95,12 @@ def whisper(settings: Evaluation, device: str) -> Judge:
 
     revision = "main" if Path(name).is_dir() else settings.recogniser_revision
     try:
-        model: Any = WhisperForConditionalGeneration.from_pretrained(name, revision=revision, use_safetensors=True)
-        processor: Any = WhisperProcessor.from_pretrained(name, revision=revision)
+        model: Any = WhisperForConditionalGeneration.from_pretrained(
+            name, revision=revision, use_safetensors=True, trust_remote_code=False
+        )
+        processor: Any = WhisperProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
+        reason = first_line(error)[:160]
         raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
     model = model.to(device).eval()
     asked = {"language": "en", "task": "transcribe"} if model.generation_config.is_multilingual else {}

@@ -13,6 +13,7 @@ from torch import nn
 
 from parler_assets.recipe import Lora, Training
 from parler_assets.storage import write_json
+from parler_assets.tts.base import known_files
 from parler_assets.tts.training import checkpoints
 from parler_assets.tts.training.job import Job, TrainingRefused
 
@@ -81,12 +82,9 @@ def write_result(job: Job, weights: Path, provenance: dict) -> None:
 
 
 def _copy_missing(base: Path, folder: Path) -> None:
-    """Copy what the base has beside weights and what `folder` has not: tokenizers, generation settings, licences."""
-    for source in base.iterdir():
-        weights = ".safetensors" in source.name or source.suffix == ".bin"
-        if weights or source.name.startswith(".") or (folder / source.name).exists():
-            continue
-        if source.is_dir():
-            shutil.copytree(source, folder / source.name)
-        else:
-            shutil.copy2(source, folder / source.name)
+    """Copy the known files of the base that `folder` has not: tokenizers, generation settings, licences."""
+    for name, source in known_files(base).items():
+        target = folder / name
+        if not target.exists() and not name.endswith((".safetensors", ".safetensors.index.json")):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
