@@ -24,7 +24,7 @@ def init(
     gender: Annotated[str | None, typer.Option(help="male or female: pitch is described relative to it")] = None,
 ) -> None:
     """Draft a recipe for your own recordings."""
-    from parler_assets.recipe import load_recipe
+    from parler_assets.recipe import RecipeError, load_recipe
     from parler_assets.speech.sources.draft import OwnDataError, draft_recipe
     from parler_assets.speech.sources.source import SourceError
 
@@ -37,7 +37,11 @@ def init(
     except (OwnDataError, SourceError) as error:
         fail(str(error))
     file.write_text(draft.text, encoding="utf-8")
-    load_recipe(file)
+    try:
+        load_recipe(file)
+    except RecipeError as error:
+        file.unlink()
+        fail(f"no recipe can be drafted from this folder; another --name may help. {error}")
     typer.echo(f"{file}: {draft.clips} clips, {draft.minutes} minutes, speakers {', '.join(draft.speakers)}")
     for remark in draft.remarks:
         typer.echo(f"  {remark}")

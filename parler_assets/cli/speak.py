@@ -100,6 +100,8 @@ def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
     project = open_project(recipe)
     folder = checkpoint_folder(checkpoint) if checkpoint else finetuned(project.workspace)
     from parler_assets.tts.base import BaseError, validate_base
+    from parler_assets.tts.model.loading import CheckpointError
+    from parler_assets.tts.model.tokenizers import TokenizerError
     from parler_assets.tts.serving.synthesizer import load_synthesizer
     from parler_assets.tts.synthesis.voice import BrokenCheckpoint
 
@@ -107,5 +109,10 @@ def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
         try:
             validate_base(folder)
             yield load_synthesizer(folder, project.recipe.evaluation, project.recipe.describing, where)
-        except (BaseError, BrokenCheckpoint) as error:  # on loading, or what `say` asked of it
+        except (
+            BaseError,
+            BrokenCheckpoint,
+            CheckpointError,
+            TokenizerError,
+        ) as error:
             fail(str(error))

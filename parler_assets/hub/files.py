@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
+from parler_assets.intake import Refusal
+from parler_assets.intake.cards import front_matter
+from parler_assets.intake.files import read_bytes
 from parler_assets.speech.sources.source import SourceError
 from parler_assets.storage import write_json
 
@@ -120,10 +121,10 @@ class RepoFiles:
 
     def rows_of(self, config: str, split: str) -> int | None:
         """How many rows the card says a split has; None where it does not say."""
-        for entry in _as_list(self._card.get("dataset_info")):
+        for entry in _entries(self._card.get("dataset_info")):
             if entry.get("config_name", "default") == config:
-                sizes = {item.get("name"): item.get("num_examples") for item in _as_list(entry.get("splits"))}
-                return sizes.get(split)
+                rows = [item.get("num_examples") for item in _entries(entry.get("splits")) if item.get("name") == split]
+                return rows[-1] if rows and isinstance(rows[-1], int) and rows[-1] >= 0 else None
         return None
 
     @property
@@ -136,24 +137,22 @@ class RepoFiles:
     def _read_card(self) -> dict[str, Any]:
         if "README.md" not in self._names:
             return {}
-        text = self.fetch("README.md").read_text(encoding="utf-8", errors="replace")
-        header = re.match(r"\s*---\s*\n(.*?)\n---", text, re.DOTALL)
+        path, origin = self.fetch("README.md"), f"README.md of {self.repo}"
         try:
-            content = yaml.safe_load(header.group(1)) if header else {}
-        except yaml.YAMLError:
-            return {}
-        return content if isinstance(content, dict) else {}
+            return front_matter(read_bytes(path).decode("utf-8", "replace"), origin)
+        except (OSError, Refusal) as error:
+            raise SourceError(f"{error}; choose a revision whose card can be read") from None
 
     def _declared(self, config: str, split: str) -> list[str]:
         """The files that the card's `configs` section gives a split."""
-        for entry in _as_list(self._card.get("configs")):
+        for entry in _entries(self._card.get("configs")):
             if entry.get("config_name", "default") != config:
                 continue
-            base, files = PurePosixPath(entry.get("data_dir") or ""), entry.get("data_files")
+            base, files = PurePosixPath(str(entry.get("data_dir") or "")), entry.get("data_files")
             for item in _as_list(files):
                 spec = item if isinstance(item, dict) else {"split": "train", "path": item}
                 if spec.get("split", "train") == split:
-                    patterns = [str(base / pattern) for pattern in _as_list(spec.get("path"))]
+                    patterns = [str(base / str(pattern)) for pattern in _as_list(spec.get("path"))]
                     return self._matching(patterns)
         return []
 
@@ -174,7 +173,7 @@ class RepoFiles:
         return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
 
     def _offers(self) -> str:
-        configs = [entry.get("config_name", "default") for entry in _as_list(self._card.get("configs"))]
+        configs = [str(entry.get("config_name", "default")) for entry in _entries(self._card.get("configs"))]
         return ", ".join(configs) if configs else f"{sum(n.endswith('.parquet') for n in self._names)} Parquet files"
 
 
@@ -209,3 +208,8 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    """The mappings in a part of a card that should be a list of them."""
+    return [item for item in _as_list(value) if isinstance(item, dict)]

@@ -7,16 +7,25 @@ from importlib import resources
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.files import read_text
+from parler_assets.intake.names import shown
+from parler_assets.intake.yaml_documents import yaml_value
 from parler_assets.recipe.corpora import Corpus
 from parler_assets.recipe.evaluation import Evaluation, Release
+from parler_assets.recipe.names import unusable_names
 from parler_assets.recipe.section import RecipeError, Section, explain
 from parler_assets.recipe.speech import Annotation, Binning, Coding, Describing, Shards
 from parler_assets.recipe.training import Base, Training
 
 SHIPPED = ("sample", "expresso")
+# Groups of assets, and folders beside those of the corpora.
+TAKEN = (
+    "training", "evaluation", "base", "sweep", "training_set", "base_checkpoint", "finetuned_checkpoint",
+    "evaluation_samples", "scorecard",
+)  # fmt: skip
 
 
 class Recipe(Section):
@@ -38,10 +47,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for name in self.corpora:
-            if not name.isidentifier() or name in ("training", "evaluation", "base", "sweep"):
+            if not (name.isidentifier() and name.isascii()) or name in TAKEN:
                 raise ValueError(
-                    f"corpora.{name}: a corpus needs a lower-case identifier other than training, evaluation, base, "
-                    "sweep"
+                    f"corpora.{shown(name)[:40]}: a corpus needs a lower-case identifier other than {', '.join(TAKEN)}"
                 )
         if self.annotation.era == "b" and self.binning.edges.startswith("v01"):
             raise ValueError(
@@ -51,6 +59,8 @@ class Recipe(Section):
             raise ValueError(
                 "binning.edges v02 were made from era b tags: set annotation.era to b, or binning.edges to v01_2024_04"
             )
+        for problem in unusable_names(self):
+            raise ValueError(problem)
         return self
 
 
@@ -61,11 +71,11 @@ def load_recipe(name_or_path: str | Path | None = None) -> Recipe:
         RecipeError: naming file, key and remedy.
     """
     chosen = str(name_or_path or os.environ.get("PARLER_RECIPE") or "sample")
-    text, origin = _read(chosen)
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{origin}: not valid YAML: {error}") from None
+        text, origin = _read(chosen)
+        content = yaml_value(text, origin)
+    except Refusal as error:
+        raise RecipeError(str(error)) from None
     if not isinstance(content, dict):
         raise RecipeError(
             f"{origin}: a recipe is a mapping of sections; copy parler_assets/recipe/shipped/sample.yaml to start"
@@ -83,7 +93,7 @@ def _read(chosen: str) -> tuple[str, str]:
     path = Path(chosen).expanduser()
     if not path.is_file():
         raise RecipeError(f"no recipe {chosen!r}: give one of {', '.join(SHIPPED)} or the path of a YAML file")
-    return path.read_text(encoding="utf-8"), str(path.resolve())
+    return read_text(path), str(path.resolve())
 
 
 _PATH_KEYS = ("path", "metadata", "held_out_ids")

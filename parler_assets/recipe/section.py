@@ -7,6 +7,8 @@ import json
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+SHOWN, LONGEST_KEY = 20, 200  # problems that a message lists; characters of a key in it
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message names the key and the remedy."""
@@ -25,11 +27,12 @@ def digest(*sections: BaseModel | dict | list | str | int | float | None) -> str
 def explain(error: ValidationError, origin: str) -> str:
     """Every problem on a line of its own: key, and what to do about it."""
     lines = [f"{origin}: {error.error_count()} problem(s)"]
-    for problem in error.errors():
+    for problem in error.errors(include_url=False, include_input=False)[:SHOWN]:
         key = ".".join(str(part) for part in problem["loc"]) or "recipe"
         remedy = {
             "extra_forbidden": "unknown key: remove it or correct its spelling",
             "missing": "required: add it",
         }.get(problem["type"])
-        lines.append(f"  {key}: {remedy or problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
+        lines.append(f"  {key[:LONGEST_KEY]}: {remedy or problem['msg'].removeprefix('Value error, ')}")
+    more = error.error_count() - SHOWN
+    return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])

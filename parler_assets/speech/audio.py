@@ -1,7 +1,4 @@
-"""Audio bytes to samples and back: decode, downmix and resample once per clip.
-
-libsndfile reads wav, flac, mp3 and ogg from memory; torchcodec and FFmpeg are never needed.
-"""
+"""Audio bytes to samples and back: decode, downmix and resample once per clip."""
 
 from __future__ import annotations
 
@@ -11,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import soxr
+
+from parler_assets.intake import Refusal
+from parler_assets.intake.sounds import read_sound
 
 STREAMED = 0x7FFFF000  # what is written to a pipe states such a length or more: nobody knew it then
 
@@ -39,16 +39,13 @@ def decode(data: bytes) -> Clip:
     """Decode a file's bytes to mono, channels averaged.
 
     Raises:
-        AudioError: not audio, truncated, empty, or with samples that are not finite.
+        AudioError: not audio, truncated, empty, beyond a limit of `intake.sounds`, or with samples that are not finite.
     """
     _refuse_cut_wav(data)
     try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:  # its full text names the buffer's address: another one in every run
-        raise AudioError(f"cannot be decoded: {error.error_string.strip()}") from None
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise AudioError(f"cannot be decoded: {str(error).strip()}") from None
-    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+        mono, rate = read_sound(data)
+    except Refusal as error:
+        raise AudioError(error.problem) from None
     if mono.size == 0:
         raise AudioError("has no samples")
     if not np.isfinite(mono).all():

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
+from parler_assets.intake.names import shown, text_problem
 from parler_assets.recipe import Corpus, Shards, digest
 from parler_assets.speech.audio import AudioError, Clip, decode
 from parler_assets.speech.sources import RawClip, Source, open_source
@@ -67,7 +68,7 @@ def store_clips(
             try:
                 rows.append(_row(_usable(clip, row, first_seen, texts), corpus))
             except Unusable as error:
-                aside.append(SetAside(clip.id, STAGE, str(error)))
+                aside.append(SetAside(shown(clip.id), STAGE, str(error)))
         return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
 
     parts = -(-len(ids) // settings.rows)
@@ -84,6 +85,9 @@ def _usable(clip: RawClip, row: int, first_seen: Mapping[str, int], texts: bool)
         raise Unusable(f"id occurs twice: rows {first_seen[clip.id]} and {row}; the first is kept")
     if clip.problem:
         raise Unusable(clip.problem)
+    for what in ("id", "text", "speaker", "style", "gender"):
+        if problem := text_problem(getattr(clip, what) or ""):
+            raise Unusable(f"unusable {what}: it {problem}")
     if texts and not clip.text.strip():
         raise Unusable("no transcript: the text is empty")
     try:

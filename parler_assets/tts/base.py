@@ -12,12 +12,25 @@ from functools import lru_cache
 from pathlib import Path
 
 from parler_assets import storage
+from parler_assets.intake import Refusal
+from parler_assets.intake.folders import Folders
+from parler_assets.intake.json_documents import read_json
 from parler_assets.recipe import Base
 
 PINS = "pins.json"
+DESCRIPTION = "description_tokenizer"  # folder of a checkpoint whose descriptions have their own tokenizer
 _PARTS = ("text_encoder", "audio_encoder", "decoder")
 _WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "README.md", "LICENSE*"]
 _TOKENIZERS = ("tokenizer.json", "spiece.model", "tokenizer.model")
+
+
+# What a checkpoint consists of; nothing else in its folder is copied or published.
+_KNOWN = (
+    "config.json", "generation_config.json", "preprocessor_config.json", "provenance.json", "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model", "tokenizer.model",
+    "vocab.json", "merges.txt", "*.safetensors", "*.safetensors.index.json", "README.md", "LICENSE*", "LICENCE*",
+    "NOTICE*", "USE_POLICY*",
+)  # fmt: skip
 
 
 class BaseError(ValueError):
@@ -104,11 +117,12 @@ def validate_base(path: Path) -> dict:
             f"{path}: no such folder; set base.path to a checkpoint folder or base.repo to a Hub repository"
         )
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "config.json")
     except FileNotFoundError:
         raise BaseError(f"{path}: no config.json, so this is not a checkpoint folder") from None
-    except json.JSONDecodeError as error:
-        raise BaseError(f"{path}/config.json: not JSON ({error}); fetch the checkpoint again") from None
+    except Refusal as error:
+        raise BaseError(f"{error}; fetch the checkpoint again") from None
+    known_files(path)
     missing = [part for part in _PARTS if not isinstance(config.get(part), dict)]
     if missing:
         raise BaseError(f"{path}/config.json: no {', '.join(missing)} section, so this is not a Parler-TTS checkpoint")
@@ -119,6 +133,27 @@ def validate_base(path: Path) -> dict:
     if not any((path / name).is_file() for name in _TOKENIZERS):
         raise BaseError(f"{path}: no tokenizer ({' or '.join(_TOKENIZERS)}); copy it from the model's repository")
     return config
+
+
+def known_files(path: Path) -> dict[str, Path]:
+    """Name to path of the files that make a checkpoint, its second tokenizer's among them.
+
+    Raises:
+        BaseError: one of them is a link that leaves the folder, or no regular file.
+    """
+    inside = Folders(path, *_blobs(path))
+    places = [path, path / DESCRIPTION]
+    found = [file for place in places for pattern in _KNOWN for file in place.glob(pattern)]
+    names = sorted({file.relative_to(path).as_posix() for file in found if not file.is_dir()})
+    try:
+        return {name: inside.find([name]) for name in names}
+    except Refusal as error:
+        raise BaseError(f"{error}: replace links in a checkpoint by the files themselves") from None
+
+
+def _blobs(path: Path) -> list[Path]:
+    """Where the files of a snapshot in the Hub's own cache lie: its links lead there."""
+    return [path.parents[1] / "blobs"] if path.parent.name == "snapshots" else []
 
 
 def codebook_shape(path: Path) -> tuple[int, int]:

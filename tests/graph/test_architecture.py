@@ -26,7 +26,7 @@ def unsafe(source: str) -> list[str]:
             found.append(f"{node.lineno}: from {node.module}")
         if isinstance(node, ast.Call):
             words = {word.arg: ast.unparse(word.value) for word in node.keywords}
-            if "trust_remote_code" in words:
+            if words.get("trust_remote_code", "False") != "False":
                 found.append(f"{node.lineno}: trust_remote_code")
             if ast.unparse(node.func) == "torch.load" and words.get("weights_only") != "True":
                 found.append(f"{node.lineno}: torch.load")
@@ -46,6 +46,7 @@ def test_nothing_loads_pickled_or_remote_code(path: Path):
         "torch.load(f)",
         "torch.load(f, weights_only=False)",
         "AutoModel.from_pretrained(name, trust_remote_code=True)",
+        "AutoModel.from_pretrained(name, trust_remote_code=wanted)",
         "def f():\n    import joblib.memory",
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +14,12 @@ from torch.testing import assert_close
 from transformers import AutoFeatureExtractor, AutoTokenizer
 
 from parler_assets.tts import ParlerTTSForConditionalGeneration
+from parler_assets.tts.base import BaseError, known_files, validate_base
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.loading import CheckpointError, _fitting, _published
 from parler_assets.tts.model.tokenizers import load_tokenizers
 from tests.support import published_layouts
+from tests.support.bounded import outcome
 from tests.tts.test_golden import CHECKPOINT
 
 FILE = "model.safetensors"
@@ -130,3 +133,40 @@ def test_files_that_are_no_safetensors(tmp_path):
     (folder / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"no config.json"):
         ParlerTTSForConditionalGeneration.from_pretrained(folder)
+
+
+SIZES = {
+    "layers": ("decoder", "num_hidden_layers", 10**7),
+    "text layers": ("text_encoder", "num_layers", 10**6),
+    "codebooks": ("decoder", "num_codebooks", 10**6),
+    "positions": ("decoder", "max_position_embeddings", 10**10),
+    "positions within belief": ("decoder", "max_position_embeddings", 10**7),
+    "codebook": ("audio_encoder", "codebook_size", 2**27),
+    "labels": ("text_encoder", "num_labels", 10**9),
+    "digits": ("decoder", "hidden_size", 10**39),
+}
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_sizes_that_the_weights_do_not_have_are_refused_before_anything_is_made(case: str, tmp_path: Path):
+    section, field, value = SIZES[case]
+    folder = tmp_path / "bad"
+    shutil.copytree(CHECKPOINT, folder)
+    content = json.loads((folder / "config.json").read_text())
+    content[section][field] = value
+    (folder / "config.json").write_text(json.dumps(content))
+    kind, said = outcome(ParlerTTSForConditionalGeneration.from_pretrained, folder)
+    assert (kind, "CheckpointError" in said, field in said) == ("raised", True, True), said
+
+
+def test_links_that_leave_a_checkpoint_are_neither_copied_nor_published(tmp_path: Path):
+    folder = tmp_path / "linked"
+    shutil.copytree(CHECKPOINT, folder)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "notes.txt").symlink_to(tmp_path / "secret")
+    assert "notes.txt" not in known_files(folder)
+    (folder / "LICENSE").symlink_to(tmp_path / "secret")
+    with pytest.raises(BaseError, match="LICENSE"):
+        known_files(folder)
+    with pytest.raises(BaseError, match="LICENSE"):
+        validate_base(folder)

@@ -12,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
+from parler_assets.intake import Refusal
+from parler_assets.intake.files import read_text
+from parler_assets.intake.json_documents import json_value
 from parler_assets.recipe import EDGE_SETS, Binning
 
 
@@ -110,16 +113,19 @@ def _shipped(name: str) -> dict:
 
 def _own(path: str, what: str) -> dict:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise BinError(f"{path}: not readable as JSON: {error}") from None
-    if not isinstance(content, dict) or not all(isinstance(values, list) for values in content.values()):
+        content = json_value(read_text(Path(path)), path)
+    except (OSError, Refusal) as error:
+        said = error.within if isinstance(error, Refusal) else error
+        raise BinError(f"{path}: not readable as JSON: {said}") from None
+    kind = str if what == "labels" else (int, float)
+    lists = list(content.values()) if isinstance(content, dict) else [None]
+    if not all(isinstance(values, list) and all(isinstance(v, kind) for v in values) for values in lists):
         raise BinError(f'{path}: {what} are a mapping from key to list, such as {{"noise": [...]}}')
     return content
 
 
 def _check(key: str, edges: Sequence[float], labels: Sequence[str] | None, settings: Binning) -> None:
-    if np.any(np.diff(edges) <= 0):
+    if not np.all(np.diff(edges) > 0):
         raise BinError(f"{settings.edges}: edges of {key} do not rise: {edges}")
     if labels is None or len(labels) != len(edges) - 1:
         raise BinError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,11 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import DacModel
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.json_documents import read_json
+from parler_assets.intake.weights import tensor_shapes
 from parler_assets.speech.codec.dac import build_dac, codec_config, dac_state, reach
+from parler_assets.speech.codec.sizes import refuse_codec_sizes
 
 _PREFIX = "audio_encoder."
 # Decoded at once, padding included: the published codec takes 1.0 MB a frame in float32 (measured on one clip of 400).
@@ -35,9 +38,14 @@ def load_codec(checkpoint: Path, device: str = "cpu", dtype: torch.dtype = torch
     """
     folder = Path(checkpoint)
     try:
-        section = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        section = read_json(folder / "config.json")
+        shapes = {name: shape for file in folder.glob("*.safetensors") for name, shape in tensor_shapes(file).items()}
+        whole = section.get("audio_encoder")
+        refuse_codec_sizes(whole if isinstance(whole, dict) else section, shapes)
     except FileNotFoundError:
         raise CodecError(f"{folder}: no config.json, so this is no codec or checkpoint folder") from None
+    except Refusal as error:
+        raise CodecError(f"{folder}: {error}; fetch it again") from None
     inside = isinstance(section.get("audio_encoder"), dict)
     tensors = _weights(folder, _PREFIX if inside else "")
     network = build_dac(codec_config(section["audio_encoder"] if inside else section))

@@ -12,6 +12,8 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.files import read_text
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.descriptions.situations import OWN, SITUATIONS, Kind, Situation
 
@@ -46,8 +48,8 @@ def own_template(path: str) -> OwnTemplate:
     """
     file = Path(path).expanduser()
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(file)
+    except (OSError, Refusal) as error:
         raise DescriptionError(
             f"describing.prompt {path!r} is neither one of {', '.join(SITUATIONS)} nor a readable template: {error}"
         ) from None

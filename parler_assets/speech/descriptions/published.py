@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.intake import Refusal
+from parler_assets.intake.names import shown
+from parler_assets.intake.tables import Lines, csv_rows, json_rows
 from parler_assets.recipe import Columns, Corpus, HubSource, PublishedDescriptions, SyntheticSource, digest
 from parler_assets.speech.descriptions.checking.faults import form_faults
 from parler_assets.speech.descriptions.errors import DescriptionError
@@ -182,20 +184,25 @@ def _file_rows(settings: PublishedDescriptions) -> pa.Table:
         if path.suffix == ".parquet":
             return pq.read_table(path, columns=_wanted(pq.read_schema(path).names, settings, str(path)))
         return _text_rows(path, settings)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error, pa.ArrowInvalid) as error:
-        raise DescriptionError(f"{path}: cannot be read as CSV, JSONL or Parquet in UTF-8: {error}") from None
+    except (OSError, Refusal, pa.ArrowException) as error:
+        said = error.within if isinstance(error, Refusal) else error
+        raise DescriptionError(f"{path}: cannot be read as CSV, JSONL or Parquet in UTF-8: {said}") from None
 
 
 def _text_rows(path: Path, settings: PublishedDescriptions) -> pa.Table:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if path.suffix in (".jsonl", ".json"):
-            records = [json.loads(line) for line in file if line.strip()]
-        else:
-            records = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
-    if not records:
+    lines = Lines(path)
+    tabs = "\t" if path.suffix == ".tsv" else ","
+    rows = json_rows(lines) if path.suffix in (".jsonl", ".json") else csv_rows(lines, tabs)
+    first = next(rows, None)
+    if first is None:
         raise DescriptionError(f"{path}: has no rows")
-    names = _wanted(list(records[0]), settings, str(path))
-    return pa.table({name: [None if r.get(name) is None else str(r[name]) for r in records] for name in names})
+    names = _wanted([name for name in first[1] if name is not None], settings, str(path))
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    for _, record in chain([first], rows):
+        for name, column in columns.items():
+            value = record.get(name)
+            column.append(None if value is None else shown(str(value)))
+    return pa.table(columns)
 
 
 def _there(path: Path) -> None:

@@ -6,11 +6,11 @@ accent is unknown, falls back to the generic situation of the same version, as t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from parler_assets.recipe.names import LONGEST, sayable
 from parler_assets.speech.descriptions.checking.vocabulary import GENDERS, SCALES, meaning
 
 Kind = Literal["named", "situational"]
@@ -56,10 +56,7 @@ REMEDIES = {
     "sdr_noise": "set annotation.quality to squim, or choose a v01 prompt",
     "speaking_rate": "see the column `note` of its tags",
 }
-_NAME = re.compile(r"[^\W\d_][\w'’.-]*(?: [\w'’.-]+){0,3}")
-_PLAIN = re.compile(r"[^\W\d_][\w'’-]*(?:[ _][\w'’-]+){0,2}")
 _UNKNOWN = {"", "unknown", "unidentified", "unindentified", "none", "n/a"}
-LONGEST = 40
 
 
 class Unusable(ValueError):
@@ -137,8 +134,7 @@ def _checked(attribute: str, value: str) -> str:
         if value.lower() not in GENDERS:
             raise Unusable(f"unknown gender: {_shown(value)}; write male or female in the recipe's genders")
         return value.lower()
-    pattern = _NAME if attribute == "name" else _PLAIN
-    if attribute not in SCALES and (len(value) > LONGEST or not pattern.fullmatch(value)):
+    if attribute not in SCALES and not sayable("name" if attribute == "name" else "style", value):
         what = "a name: map it in the corpus's speaker_names" if attribute == "name" else "one to three plain words"
         raise Unusable(f"unusable {_called(attribute)}: {_shown(value)} is not {what}")
     return value

@@ -11,7 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.names import shown
 from parler_assets.recipe import Columns, FolderSource
+from parler_assets.recipe.names import LONGEST, sayable
 
 if TYPE_CHECKING:
     from parler_assets.speech.sources.folder import FolderCorpus, Row
@@ -66,6 +69,12 @@ def draft_recipe(folder: Path, name: str, recipe_folder: Path, speaker: str | No
     if not speakers and not speaker:
         raise OwnDataError(f"{folder}: the table has no speaker column: say who speaks with --speaker NAME")
     names = {raw: _readable(raw) for raw in speakers} or {"": speaker or ""}
+    unsaid = [raw for raw, name in names.items() if not sayable("name", name)]
+    unsaid += [style for style in styles if not sayable("style", style)]
+    names = {raw: name for raw, name in names.items() if raw not in unsaid}
+    styles = [style for style in styles if style not in unsaid]
+    if not names:
+        raise OwnDataError(f"{folder}: no speaker's name can be said in a description: {_first(unsaid)}; rename them")
     genders = _genders(rows, names, gender)
     minutes = _minutes([row.path for row in rows])
     text = _template().render(
@@ -76,10 +85,18 @@ def draft_recipe(folder: Path, name: str, recipe_folder: Path, speaker: str | No
         columns=columns.model_dump(include=columns.model_fields_set),
         names=names,
         genders=genders,
-        styles=list(styles) or ["default"],
+        styles=styles or ["default"],
         epochs=max(4, min(20, round(UPDATES * 16 / len(rows)))),
     )
-    return Draft(text, len(rows), minutes, list(names.values()), list(styles), _remarks(rows, corpus, names, genders))
+    remarks = _remarks(rows, corpus, names, genders)
+    if unsaid:
+        told = "speakers and styles that cannot be said in a description, left out of the recipe"
+        remarks.append(f"{told}: {_first(unsaid)}; their clips will be set aside, rename them in the table")
+    return Draft(text, len(rows), minutes, list(names.values()), styles, remarks)
+
+
+def _first(values: Sequence[str]) -> str:
+    return ", ".join(repr(shown(value)[:LONGEST]) for value in values[:5])
 
 
 def _columns(folder: Path) -> Columns:
@@ -92,7 +109,7 @@ def _columns(folder: Path) -> Columns:
 
 
 def _present(corpus: FolderCorpus) -> list[Row]:
-    rows = [row for row in corpus.rows if row.path.is_file() and row.text.strip()]
+    rows = [row for row in corpus.rows if row.problem is None and row.text.strip()]
     if not rows:
         first = corpus.rows[0]
         raise OwnDataError(f"no row has both a recording and a text; the first names {first.path}, text {first.text!r}")
@@ -106,7 +123,8 @@ def _count(values) -> list[str]:
 def _readable(raw: str) -> str:
     """`spk_ann` as a name in an English sentence."""
     words = [word for word in re.split(r"[^A-Za-z0-9]+", raw) if word]
-    return " ".join(word[:1].upper() + word[1:] for word in words) or raw
+    name = " ".join(word[:1].upper() + word[1:] for word in words) or raw
+    return f"Speaker {name}" if name[:1].isdigit() else name
 
 
 def _genders(rows: Sequence[Row], names: Mapping[str, str], gender: str | None) -> dict[str, str]:
@@ -117,13 +135,13 @@ def _genders(rows: Sequence[Row], names: Mapping[str, str], gender: str | None) 
 
 def _minutes(paths: Sequence[Path]) -> float:
     """Minutes of sound, from the headers of the first recordings."""
-    import soundfile
+    from parler_assets.intake.sounds import sound_seconds
 
     seconds = []
     for path in paths[:LISTENED]:
         try:
-            seconds.append(soundfile.info(path).duration)
-        except (RuntimeError, OSError):
+            seconds.append(sound_seconds(path))
+        except (Refusal, OSError, RuntimeError):
             continue
     return round(sum(seconds) / 60 * len(paths) / max(1, len(paths[:LISTENED])), 1)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.folders import Folders
+from parler_assets.intake.tables import Lines, csv_rows, json_rows
 from parler_assets.recipe import Columns, FolderSource, digest
 from parler_assets.speech.sources.save_to_disk import SavedCorpus, is_saved
 from parler_assets.speech.sources.source import RawClip, Source, SourceError
-from parler_assets.speech.sources.tables import chosen_columns, read_file
+from parler_assets.speech.sources.tables import chosen_columns, read_file, unreadable
 
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
@@ -28,7 +29,10 @@ USUAL = {
 
 @dataclass(frozen=True)
 class Row:
-    """One recording: where its sound lies and what is known of it."""
+    """One recording: where its sound lies and what is known of it.
+
+    `problem` says why the sound is not read; `path` then is the first place where it was looked for.
+    """
 
     id: str
     path: Path
@@ -36,6 +40,13 @@ class Row:
     speaker: str | None = None
     style: str | None = None
     gender: str | None = None
+    problem: str | None = None
+
+    @property
+    def facts(self) -> list[str]:
+        """What a change of shows that the clip may have changed."""
+        known = map(str, (self.id, self.path, self.text, self.speaker, self.style, self.gender))
+        return [*known, *(["missing"] if self.problem else _state(self.path))]
 
 
 class FolderCorpus:
@@ -46,15 +57,14 @@ class FolderCorpus:
 
     @property
     def fingerprint(self) -> str:
-        files = [[*map(str, vars(row).values()), *_state(row.path)] for row in self.rows]
-        return digest(self.settings, files)
+        return digest(self.settings, [row.facts for row in self.rows])
 
     def ids(self) -> list[str]:
         return [row.id for row in self.rows]
 
     def read(self, start: int, stop: int) -> Iterator[RawClip]:
         for row in self.rows[start:stop]:
-            data, problem = read_file(row.path)
+            data, problem = (b"", row.problem) if row.problem else read_file(row.path)
             yield RawClip(row.id, data, row.text, row.speaker, row.style, row.gender, problem)
 
 
@@ -79,9 +89,8 @@ def open_folder(source: FolderSource) -> Source:
 
 def column_names(folder: Path) -> list[str]:
     """The columns of the table of texts in a folder, as it names them; empty where there is no such table."""
-    table = next((folder / name for name in TABLES if (folder / name).is_file()), None)
-    records = _records(table) if table else []
-    return list(records[0]) if records else []
+    table = _table(folder)
+    return _names(next(_records(table), {})) if table else []
 
 
 def has_table(folder: Path) -> bool:
@@ -94,43 +103,61 @@ def sound_files(folder: Path) -> FolderCorpus:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
     if not files:
         raise SourceError(f"{folder}: no sound files ({', '.join(SOUNDS)}) in it")
-    return FolderCorpus([Row(path.relative_to(folder).with_suffix("").as_posix(), path) for path in files], str(folder))
+    inside = Folders(folder)
+    rows = [_row(path.relative_to(folder), inside) for path in files]
+    return FolderCorpus(rows, str(folder))
+
+
+def _row(name: Path, folders: Folders) -> Row:
+    path, problem = _find([name.as_posix()], folders)
+    return Row(name.with_suffix("").as_posix(), path, problem=problem)
 
 
 def _table(folder: Path) -> Path | None:
-    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
+    try:
+        return Folders(folder).find(TABLES)
+    except Refusal:
+        return None
 
 
 def _rows(table: Path, source: FolderSource) -> list[Row]:
     records = _records(table)
-    if not records:
+    first = next(records, None)
+    if first is None:
         raise SourceError(f"{table}: has no rows")
-    chosen = chosen_columns(list(records[0]), _usual_columns(source.columns, list(records[0])), str(table))
+    names, folders = _names(first), Folders(table.parent, source.path)
+    chosen = chosen_columns(names, _usual_columns(source.columns, names), str(table))
     rows = []
-    for number, record in enumerate(records, 2):
+    for number, record in enumerate(chain([first], records), 2):
         values = {ours: _cell(record, theirs, table, number) for ours, theirs in chosen.items()}
-        path = _find(values.pop("audio") or "", (table.parent, source.path, source.path / "wavs"))
+        path, problem = _find(_spellings(values.pop("audio") or ""), folders)
         name = values.pop("id", None) or _name(path, source.path)
-        rows.append(Row(name, path, values.pop("text") or "", **values))
+        rows.append(Row(name, path, values.pop("text") or "", **values, problem=problem))
     return rows
 
 
-def _records(table: Path) -> list[dict]:
+def _names(record: dict) -> list[str]:
+    return [name for name in record if name is not None]  # cells too many stand under None
+
+
+def _records(table: Path) -> Iterator[dict]:
     """The rows of a CSV, TSV, JSONL or LJSpeech table (`id|text` or `id|text|normalised text`, without a header)."""
     try:
-        text = table.read_text(encoding="utf-8-sig")
-        lines = [line for line in text.split("\n") if line.strip()]
+        lines = Lines(table)
         if table.suffix == ".jsonl":
-            return [json.loads(line) for line in lines]
-        if lines and "|" in lines[0]:
-            return [_lj_record(line) for line in lines]
-        return list(csv.DictReader(io.StringIO(text), delimiter="\t" if table.suffix == ".tsv" else ","))
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise SourceError(f"{table}: cannot be read as a table in UTF-8: {error}") from None
+            rows: Iterable = json_rows(lines)
+        elif "|" in next((line for line in Lines(table) if line.strip()), ""):
+            rows = ((lines.row(), _lj_record(line)) for line in lines if line.strip())
+        else:
+            rows = csv_rows(lines, "\t" if table.suffix == ".tsv" else ",")
+        for _, record in rows:
+            yield record
+    except Refusal as error:
+        raise SourceError(f"{table}: cannot be read as a table in UTF-8: {error.within}") from None
 
 
 def _lj_record(line: str) -> dict:
-    name, *texts = line.rstrip("\r").split("|")
+    name, *texts = line.rstrip("\r\n").split("|")
     return {"id": name, "audio": name, "text": texts[-1] if texts else ""}
 
 
@@ -148,10 +175,17 @@ def _cell(record: dict, column: str, table: Path, number: int) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _find(name: str, folders: Sequence[Path]) -> Path:
-    """The sound file that a table names, with or without its ending; the first place tried where there is none."""
-    tried = [folder / (name + ending) for ending in ("", *SOUNDS) for folder in folders]
-    return next((path for path in tried if path.is_file()), tried[0])
+def _spellings(name: str) -> list[str]:
+    """What a table may mean: the file with or without its ending, beside it or in LJSpeech's folder."""
+    return [place + name + ending for ending in ("", *SOUNDS) for place in ("", "wavs/")]
+
+
+def _find(names: Sequence[str], folders: Folders) -> tuple[Path, str | None]:
+    """The first of these sound files; or the first place tried, and why it is not read."""
+    try:
+        return folders.find(names), None
+    except Refusal as error:
+        return folders.roots[0] / names[0], unreadable(error)
 
 
 def _name(path: Path, folder: Path) -> str:

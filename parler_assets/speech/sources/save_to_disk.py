@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from parler_assets.intake.folders import Folders
+from parler_assets.intake.json_documents import read_json
 from parler_assets.recipe import FolderSource, digest
 from parler_assets.speech.sources.source import RawClip, SourceError
 from parler_assets.speech.sources.tables import chosen_columns, clips_of, ids_of
@@ -30,20 +32,29 @@ class SavedCorpus:
 
     def ids(self) -> list[str]:
         names = [self._chosen["id"]] if "id" in self._chosen else [self._chosen["text"]]
-        table = self._data.select_columns(names).with_format("arrow")[:]
+        table = self._checked(self._data.select_columns(names).with_format("arrow")[:])
         return ids_of(table, self._chosen, 0)
 
     def read(self, start: int, stop: int) -> Iterator[RawClip]:
         table: pa.Table = self._data.select_columns(list(self._chosen.values())).with_format("arrow")[start:stop]
-        yield from clips_of(table, self._chosen, start, self.source.path)
+        yield from clips_of(self._checked(table), self._chosen, start, self.source.path)
+
+    def _checked(self, table: pa.Table) -> pa.Table:
+        """The rows, once no offset in the memory-mapped file leads out of it."""
+        try:
+            table.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise SourceError(f"{self.source.path}: damaged: {error}; save the data set again") from None
+        return table
 
     @cached_property
     def _data(self):
         from datasets import Audio, DatasetDict, concatenate_datasets, load_from_disk
 
         try:
+            _refuse_strays(self.source.path)
             loaded = load_from_disk(str(self.source.path))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever the library makes of files that it did not write
             raise SourceError(f"{self.source.path}: not readable as a saved data set: {error}") from None
         data = concatenate_datasets(list(loaded.values())) if isinstance(loaded, DatasetDict) else loaded
         sounds = [name for name, feature in data.features.items() if isinstance(feature, Audio)]
@@ -54,3 +65,14 @@ class SavedCorpus:
     @cached_property
     def _chosen(self) -> dict[str, str]:
         return chosen_columns(self._data.column_names, self.source.columns, str(self.source.path))
+
+
+def _refuse_strays(folder: Path) -> None:
+    """The files that an index names are those of its own folder."""
+    inside, parts = Folders(folder), [""]
+    if (folder / "dataset_dict.json").is_file():
+        parts = [f"{name}/" for name in read_json(inside.find(["dataset_dict.json"]))["splits"]]
+    for part in parts:
+        read_json(inside.find([f"{part}dataset_info.json"]))
+        for file in read_json(inside.find([f"{part}state.json"]))["_data_files"]:
+            inside.find([f"{part}{file['filename']}"])

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.files import SOUND, read_bytes
+from parler_assets.intake.folders import Folders
+from parler_assets.intake.names import shown
 from parler_assets.recipe import Columns
 from parler_assets.speech.sources.source import RawClip, SourceError
 
@@ -37,8 +41,9 @@ def clips_of(table: pa.Table, chosen: Mapping[str, str], first: int, folder: Pat
     """The rows of `table` as clips; `first` is the number of its first row in the corpus.
 
     Args:
-        folder: where paths in the audio column lead when the bytes are not in the table.
+        folder: where paths in the audio column lead when the bytes are not in the table, and which they may not leave.
     """
+    folders = None if folder is None else Folders(folder)
     labels = _class_names(table.schema, list(chosen.values()))
     texts = {ours: _strings(table[theirs], labels.get(theirs)) for ours, theirs in chosen.items() if ours != "audio"}
     rows = table.num_rows
@@ -46,7 +51,7 @@ def clips_of(table: pa.Table, chosen: Mapping[str, str], first: int, folder: Pat
     said, speakers, styles, genders = (texts.get(k) or [None] * rows for k in ("text", "speaker", "style", "gender"))
     audio = table[chosen["audio"]]
     for row in range(rows):
-        data, problem = _bytes(audio[row].as_py(), folder)
+        data, problem = _bytes(audio[row].as_py(), folders)
         name = (ids[row] or "").strip() or row_id(first + row)
         yield RawClip(name, data, said[row] or "", speakers[row], styles[row], genders[row], problem)
 
@@ -60,13 +65,17 @@ def ids_of(table: pa.Table, chosen: Mapping[str, str], first: int) -> list[str]:
 
 
 def _strings(column: pa.ChunkedArray, names: Sequence[str] | None) -> list[str | None]:
-    values = column.to_pylist()
+    try:
+        values = column.to_pylist()
+    except UnicodeDecodeError:  # what is no UTF-8 becomes lone surrogates, for which a clip is set aside
+        raw = column.cast(pa.binary()).to_pylist()
+        values = [None if value is None else value.decode("utf-8", "surrogateescape") for value in raw]
     if names is not None:
         return [names[value] if value is not None and 0 <= value < len(names) else None for value in values]
     return [None if value is None else str(value) for value in values]
 
 
-def _bytes(cell, folder: Path | None) -> tuple[bytes, str | None]:
+def _bytes(cell, folders: Folders | None) -> tuple[bytes, str | None]:
     """The sound file in a cell: bytes themselves, or {bytes, path} as the datasets library stores audio."""
     if isinstance(cell, bytes):
         return cell, None
@@ -74,19 +83,34 @@ def _bytes(cell, folder: Path | None) -> tuple[bytes, str | None]:
         if cell.get("bytes"):
             return cell["bytes"], None
         path = cell.get("path")
-        if path and folder is not None:
-            return read_file(folder / path)
+        if path and folders is not None:
+            return _named(str(path), folders)
         if path:
-            return b"", f"only a path instead of audio: {path}"
+            return b"", f"only a path instead of audio: {shown(str(path))}"
     return b"", "no audio: the cell is empty"
 
 
-def read_file(path: Path) -> tuple[bytes, str | None]:
-    """A file's bytes, or why there are none."""
+def _named(name: str, folders: Folders) -> tuple[bytes, str | None]:
     try:
-        return path.read_bytes(), None
+        return read_file(folders.find([name]))
+    except Refusal as error:
+        return b"", unreadable(error)
+
+
+def read_file(path: Path) -> tuple[bytes, str | None]:
+    """A sound file's bytes, or why there are none."""
+    try:
+        return read_bytes(path, SOUND), None
     except OSError as error:
-        return b"", f"file cannot be read: {path}: {error.strerror}"
+        return b"", unreadable(f"{path}: {error.strerror}")
+    except MemoryError:
+        return b"", unreadable(f"{path}: it needs more memory than there is")
+    except Refusal as error:
+        return b"", unreadable(error)
+
+
+def unreadable(why: object) -> str:
+    return f"file cannot be read: {why}"
 
 
 def _class_names(schema: pa.Schema, columns: Sequence[str]) -> dict[str, list[str]]:

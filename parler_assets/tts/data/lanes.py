@@ -53,7 +53,13 @@ class Lane:
 
     @property
     def fingerprint(self) -> list:
-        """Everything of this lane that a training set depends on."""
+        """Everything of this lane that a training set depends on.
+
+        Raises:
+            TrainingSetError: the list of held-out ids is no file.
+        """
+        if self.held_out_ids and not self.held_out_ids.is_file():
+            raise TrainingSetError(f"{self.held_out_ids}: no such file; correct held_out_ids of corpus {self.name}")
         listed = storage.sha256_of(self.held_out_ids) if self.held_out_ids else None
         inputs = [storage.read_manifest(folder).digest for folder in (self.raw, self.descriptions, self.codes)]
         return [self.name, *inputs, self.weight, self.held_out, listed, self.licence]

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.files import TABLE, read_text
 from parler_assets.storage import SetAside
 from parler_assets.tts.data.lanes import STAGE, JoinedLane, TrainingSetError, stable_share
 
@@ -46,7 +48,10 @@ def _held_out(joined: JoinedLane) -> np.ndarray:
 
 def _listed(joined: JoinedLane, path: Path) -> np.ndarray:
     """The raw rows of the ids that a file lists."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = read_text(path, TABLE).splitlines()
+    except (OSError, Refusal) as error:
+        raise TrainingSetError(f"held_out_ids cannot be read: {error}") from None
     wanted = sorted({line.strip() for line in lines if line.strip()})
     places = pc.index_in(pa.array(wanted, pa.string()), value_set=joined.ids).to_pylist()
     unknown = [name for name, place in zip(wanted, places, strict=True) if place is None]

@@ -12,9 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
+from parler_assets.intake import Refusal
+from parler_assets.intake.files import DOCUMENT
+from parler_assets.intake.json_documents import read_json
+from parler_assets.intake.weights import tensor_shapes
 from parler_assets.speech.codec.dac import dac_state
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.positions import sinusoidal_table
+from parler_assets.tts.model.sizes import refuse_sizes
 from parler_assets.tts.model.tokenizers import copy_tokenizers
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ WEIGHTS, INDEX, CONFIG, GENERATION = (
 _CODEC, _TIED = "audio_encoder.", "text_encoder.encoder.embed_tokens.weight"
 _TABLES = ("decoder.model.decoder.embed_positions.weights", "embed_positions.weights")
 _FETCHED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
-_IGNORED = {"attn_implementation", "low_cpu_mem_usage", "use_safetensors"}
+_IGNORED = {"trust_remote_code", "attn_implementation", "low_cpu_mem_usage", "use_safetensors"}
 _HUB = ("revision", "token", "cache_dir", "local_files_only")
 
 
@@ -41,11 +46,13 @@ def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, optio
     device = options.pop("device_map", None) or "cpu"
     config = options.pop("config", None)
     hub = {key: options.pop(key) for key in _HUB if key in options}
+    if options.get("trust_remote_code"):
+        raise CheckpointError("trust_remote_code: code that a checkpoint brings is never run; leave the option out")
     unknown = options.keys() - _IGNORED - {"torch_dtype"}
     if unknown:
         raise TypeError(f"from_pretrained() has no option {sorted(unknown)[0]!r}")
     folder = _local(source, hub)
-    config = config or read_config(folder)
+    config = config or _matching_config(folder)
     with torch.device("meta"):
         model = cls(config)
     tensors = _fitting(model, _read(folder), folder)
@@ -63,18 +70,38 @@ def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, optio
     return model.eval()
 
 
-def read_config(folder: Path) -> ParlerTTSConfig:
+def _matching_config(folder: Path) -> ParlerTTSConfig:
+    """The configuration, once the headers of the weights have the sizes that it states."""
+    content = _content(folder)
     try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder}: no {CONFIG}, so this is no checkpoint folder") from None
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{folder / CONFIG}: not JSON ({error}); fetch the checkpoint again") from None
+        shapes = {name: shape for file in _files(folder) for name, shape in tensor_shapes(file).items()}
+        refuse_sizes(content, shapes)
+    except Refusal as error:
+        place = "" if str(folder) in str(error) else f"{folder / CONFIG}: "
+        raise CheckpointError(f"{place}{error}") from None
+    return read_config(folder)
+
+
+def read_config(folder: Path) -> ParlerTTSConfig:
+    content = _content(folder)
     try:
         content.pop("model_type", None)
         return ParlerTTSConfig(**content)
-    except ValueError as error:
+    except Exception as error:  # transformers checks fields in its own ways
         raise CheckpointError(f"{folder / CONFIG}: {error}") from None
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    try:
+        content = read_json(folder / CONFIG)
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder}: no {CONFIG}, so this is no checkpoint folder") from None
+    except Refusal as error:
+        raise CheckpointError(f"{error}; fetch the checkpoint again") from None
+    for part in ("text_encoder", "audio_encoder", "decoder"):
+        if not isinstance(content.get(part), dict):
+            raise CheckpointError(f"{folder / CONFIG}: a Parler-TTS configuration needs {part}, an object")
+    return content
 
 
 def save(model: ParlerTTSForConditionalGeneration, folder: Path, tokenizers: Tokenizers | None) -> None:
@@ -114,11 +141,13 @@ def _local(source: str | Path, hub: dict[str, Any]) -> Path:
     return Path(snapshot_download(str(source), allow_patterns=_FETCHED, **hub))
 
 
-def _read(folder: Path) -> dict[str, Tensor]:
-    """All tensors under their published names, the codec's under DacModel's."""
+def _files(folder: Path) -> list[Path]:
+    """The files of weights, all of them in the folder."""
     if (folder / INDEX).is_file():
-        shards = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
-        files = [folder / name for name in sorted(set(shards))]
+        named = read_json(folder / INDEX, 4 * DOCUMENT).get("weight_map")
+        if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+            raise CheckpointError(f"{folder / INDEX}: names no files; fetch the checkpoint again")
+        files = [folder / Path(name).name for name in sorted(set(named.values()))]
     else:
         files = [folder / WEIGHTS]
     missing = [file for file in files if not file.is_file()]
@@ -126,8 +155,13 @@ def _read(folder: Path) -> dict[str, Tensor]:
         pickled = next(folder.glob("*.bin"), None)
         remedy = f"{pickled.name} is pickled and never loaded: convert it" if pickled else "fetch the checkpoint again"
         raise CheckpointError(f"{missing[0]}: missing; {remedy}")
+    return files
+
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    """All tensors under their published names, the codec's under DacModel's."""
     tensors: dict[str, Tensor] = {}
-    for file in files:
+    for file in _files(folder):
         try:
             tensors |= load_file(file)
         except SafetensorError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import parler_assets.tts.model.config  # noqa: F401  tells transformers the configuration's type
+from parler_assets.intake.remote_code import first_line
 
 _FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model",
@@ -72,10 +73,10 @@ def load_tokenizers(checkpoint: Path) -> Tokenizers:
 
 def _load(source: Path | str, folder: Path, side: str) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(source, padding_side=side)
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(source, padding_side=side, trust_remote_code=False)
+    except Exception as error:  # whatever the libraries make of files that they did not write
         raise TokenizerError(
-            f"{folder}: no tokenizer in {source} ({error}); copy it from the model's repository"
+            f"{folder}: no tokenizer in {source} ({first_line(error)}); copy it from the model's repository"
         ) from None
 
 

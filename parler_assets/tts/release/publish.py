@@ -13,7 +13,7 @@ from pathlib import Path
 from parler_assets import storage
 from parler_assets.recipe import Recipe, Release, digest
 from parler_assets.speech.dataspeech_export import export
-from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.base import checkpoint_digest, known_files
 from parler_assets.tts.data import audit_training_set
 from parler_assets.tts.release.cards import Lineage, data_card, model_card
 from parler_assets.tts.release.hub import Push
@@ -65,7 +65,7 @@ def publish(
         card = _write(folder / "data" / "README.md", data_card(recipe, lineage, sorted(bins)))
         data_commit = push.send(release.data_repo, "dataset", {**files, "README.md": card}, _message(lineage))
     card = _write(folder / "model" / "README.md", model_card(recipe, lineage))
-    files = {file.name: file for file in sorted(lineage.checkpoint.iterdir()) if file.is_file()}
+    files = known_files(lineage.checkpoint)
     commit = push.send(release.repo, "model", {**files, "README.md": card}, _message(lineage))
     return Published(release.repo, commit, release.data_repo if data_commit else None, data_commit, card.read_text())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from parler_assets import storage
+from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Evaluation, digest
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.storage import Part
@@ -96,11 +97,11 @@ def _load_whisper(name: str, revision: str, device: str) -> tuple[Any, Any]:
     dtype = torch.float32 if device == "cpu" else "auto"
     try:
         model: Any = WhisperForConditionalGeneration.from_pretrained(
-            name, revision=revision, use_safetensors=True, dtype=dtype
+            name, revision=revision, use_safetensors=True, dtype=dtype, trust_remote_code=False
         )
-        processor = WhisperProcessor.from_pretrained(name, revision=revision)
+        processor = WhisperProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
+        reason = first_line(error)[:160]
         raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
     return model.to(device).eval(), processor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from parler_assets import storage
 from parler_assets.storage import write_json
-from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.base import checkpoint_digest, known_files
 from parler_assets.tts.data.texts import trained_lengths
 from parler_assets.tts.training import checkpoints, metrics
 from parler_assets.tts.training.job import Job, TrainingFailed, latest
@@ -67,12 +67,9 @@ def write_result(job: Job, weights: Path, provenance: dict) -> None:
 
 
 def _copy_missing(base: Path, folder: Path) -> None:
-    """Copy what the base has beside weights and what `folder` has not: tokenizers, generation settings, licences."""
-    for source in base.iterdir():
-        weights = ".safetensors" in source.name or source.suffix == ".bin"
-        if weights or source.name.startswith(".") or (folder / source.name).exists():
-            continue
-        if source.is_dir():
-            shutil.copytree(source, folder / source.name)
-        else:
-            shutil.copy2(source, folder / source.name)
+    """Copy the known files of the base that `folder` has not: tokenizers, generation settings, licences."""
+    for name, source in known_files(base).items():
+        target = folder / name
+        if not target.exists() and not name.endswith((".safetensors", ".safetensors.index.json")):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)

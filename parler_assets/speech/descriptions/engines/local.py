@@ -13,6 +13,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
+from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions.engines import Request
 from parler_assets.speech.descriptions.errors import DescriptionError
@@ -124,9 +125,13 @@ class SeededSampling(LogitsProcessor):
 
 def _tokenizer(model: str, revision: str | None) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(
+            model, revision=revision, padding_side="left", trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
-        raise DescriptionError(f"describing.model {model}: its tokenizer cannot be loaded: {_first(error)}") from None
+        raise DescriptionError(
+            f"describing.model {model}: its tokenizer cannot be loaded: {first_line(error)}"
+        ) from None
     if not tokenizer.chat_template:
         raise DescriptionError(
             f"describing.model {model} has no chat template: choose an instruction-tuned model, such as "
@@ -143,11 +148,11 @@ def _model(settings: Describing, revision: str | None, device: str) -> Any:
         options |= {"quantization_config": _four_bits(device), "device_map": {"": device}}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            str(settings.model), revision=revision, use_safetensors=True, **options
+            str(settings.model), revision=revision, use_safetensors=True, trust_remote_code=False, **options
         )
     except (OSError, ValueError) as error:
         raise DescriptionError(
-            f"describing.model {settings.model} cannot be loaded (safetensors only): {_first(error)}"
+            f"describing.model {settings.model} cannot be loaded (safetensors only): {first_line(error)}"
         ) from None
     return (model if settings.load_in_4bit else cast(Any, model).to(device)).eval()
 
@@ -167,8 +172,3 @@ def _four_bits(device: str) -> Any:
         bnb_4bit_compute_dtype=torch.bfloat16,
         bnb_4bit_use_double_quant=True,
     )
-
-
-def _first(error: Exception) -> str:
-    """The first line of a message that is often a page long."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

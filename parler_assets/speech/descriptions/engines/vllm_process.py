@@ -69,6 +69,7 @@ def load(settings: dict):
         enforce_eager=on_cpu,
         tensor_parallel_size=settings["tensor_parallel"],
         enable_prefix_caching=True,
+        trust_remote_code=False,
         max_model_len=context(settings),
         seed=settings["seed"],
     )
@@ -78,7 +79,7 @@ def context(settings: dict) -> int:
     """Tokens of prompt and answer together."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(settings["model"], revision=settings["revision"])
+    config = AutoConfig.from_pretrained(settings["model"], revision=settings["revision"], trust_remote_code=False)
     return min(getattr(config, "max_position_embeddings", None) or LONGEST_CONTEXT, LONGEST_CONTEXT)
 
 
