@@ -41,15 +41,24 @@ def run(
 
 
 @app.command()
-def dev(recipe: RecipeOption = None, port: int = 3000) -> None:
-    """The Dagster UI with its daemon, on this machine only."""
-    _prepare(recipe)
-    from parler_assets.resources.workspace import project_folder
+def dev(
+    recipe: RecipeOption = None,
+    port: int = 3000,
+    allow_host: Annotated[list[str] | None, typer.Option(help="another name the page is reached by")] = None,
+) -> None:
+    """The Dagster UI with its daemon, on this machine only, behind a guard that keeps other sites' pages out."""
+    home = _prepare(recipe)
+    from dotenv import dotenv_values
+
+    from parler_assets.resources.workspace import PROJECT, project_folder
+    from parler_assets.web.dev import DevError, run_dev
 
     _free_port(port, "dev")
-    os.chdir(project_folder())
-    command = [_tool("dagster"), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(command[0], command)
+    own = {name: value for name, value in dotenv_values(PROJECT / ".env").items() if value is not None}
+    try:
+        run_dev(port, project_folder(), {**own, **os.environ, "DAGSTER_HOME": str(home)}, allow_host or [])
+    except DevError as error:
+        _fail(str(error))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from parler_assets.resources.workspace import project_folder
+from parler_assets.resources.workspace import PROJECT
 
 HOST_TAG, PROCESS_TAG = "parler/host", "parler/process"
 
@@ -17,14 +17,15 @@ HOST_TAG, PROCESS_TAG = "parler/host", "parler/process"
 def settle() -> Path:
     """Make DAGSTER_HOME absolute and existing.
 
-    One set by the user is respected. Otherwise it is `dagster_home` in the project folder, and is written to `.env` so
-    that plain `dagster dev` finds it too: Dagster refuses a relative one.
+    One set by the user is respected. Otherwise it is `dagster_home` beside this package, and is written to `.env` there
+    so that plain `dagster dev` finds it too: Dagster refuses a relative one. A folder of that name where the command is
+    given is not taken: its `dagster.yaml` could name any class to be loaded.
     """
     chosen = os.environ.get("DAGSTER_HOME")
-    home = Path(chosen or project_folder() / "dagster_home").expanduser().resolve()
+    home = Path(chosen or PROJECT / "dagster_home").expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
-    shipped, wanted = project_folder() / "dagster_home" / "dagster.yaml", home / "dagster.yaml"
+    shipped, wanted = PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml"
     if not wanted.exists() and shipped.is_file():
         wanted.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     if not chosen:
@@ -33,7 +34,7 @@ def settle() -> Path:
 
 
 def _write_env_file(home: Path) -> None:
-    file = project_folder() / ".env"
+    file = PROJECT / ".env"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     kept = [line for line in lines if not line.startswith("DAGSTER_HOME=")]
     file.write_text("\n".join([*kept, f"DAGSTER_HOME={home}", ""]), encoding="utf-8")

@@ -1,24 +1,25 @@
 """Dagster on this machine, in three processes: the code location, the daemon, and the page behind our guard.
 
 `dagster dev` starts the same three but for the guard. The code location answers on a socket in a folder that only this
-user can open, and is named by its module: no `workspace.yaml` and no `.env` of the current folder is read.
+user can open, and is named by its module: no `workspace.yaml` and no `.env` of the current folder is read, and nothing
+is imported from it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 MODULE, LOCATION = "parler_assets.definitions", "parler_assets"
 START_SECONDS, STOP_SECONDS, POLL = 180.0, 20.0, 0.3
+_PYTHON = [sys.executable, "-P", "-m"]
 _PR_SET_PDEATHSIG = 1
 
 
@@ -26,23 +27,26 @@ class DevError(RuntimeError):
     """One of the processes did not start, or ended; the message says which."""
 
 
-def run_dev(port: int, folder: Path, hosts: Sequence[str] = ()) -> None:
+def run_dev(port: int, folder: Path, environment: Mapping[str, str], hosts: Sequence[str] = ()) -> None:
     """Run until interrupted or one process ends; all of them end with this one, however it ends.
 
     Args:
-        folder: where the processes run: the project's.
+        folder: where the code location and its runs work.
+        environment: of all processes.
 
     Raises:
         DevError: a process ended by itself.
     """
+    environment = {**environment, "PYTHONSAFEPATH": "1", "DAGSTER_IS_DEV_CLI": "1"}
     with tempfile.TemporaryDirectory(prefix="parler-") as place, ExitStack() as stack:
         socket, workspace = Path(place, "code.sock"), Path(place, "workspace.yaml")
         workspace.write_text(_workspace(socket), encoding="utf-8")
-        processes = {}
-        for name, command in _commands(socket, workspace, port, hosts).items():
-            processes[name] = stack.enter_context(_running(command, folder))
-            if name == "code location":
-                _wait_for(socket, processes[name])
+        code = stack.enter_context(_running(_code_location(socket), folder, environment))
+        _wait_for(socket, code)
+        processes = {"code location": code}
+        for name, command in {"daemon": _daemon(workspace), "page": _page(workspace, port, hosts)}.items():
+            # in a folder without .env: Dagster's daemon would let one overrule the environment
+            processes[name] = stack.enter_context(_running(command, Path(place), environment))
         _follow(processes)
 
 
@@ -50,21 +54,23 @@ def _workspace(socket: Path) -> str:
     return f"load_from:\n  - grpc_server: {{socket: '{socket}', location_name: {LOCATION}}}\n"
 
 
-def _commands(socket: Path, workspace: Path, port: int, hosts: Sequence[str]) -> dict[str, list[str]]:
-    python = [sys.executable, "-P", "-m"]  # -P: nothing is imported from the current folder
-    code = ["dagster", "code-server", "start", "--socket", str(socket), "-m", MODULE, "--location-name", LOCATION]
-    page = ["parler_assets.web.dagster_page", "-w", str(workspace), "-p", str(port)]
-    return {
-        "code location": [*python, *code, "--use-python-environment-entry-point", "--log-level", "warning"],
-        "daemon": [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace)],
-        "page": [*python, *page, *(word for host in hosts for word in ("--allow-host", host))],
-    }
+def _code_location(socket: Path) -> list[str]:
+    module = ["-m", MODULE, "--location-name", LOCATION, "--use-python-environment-entry-point"]
+    return [*_PYTHON, "dagster", "code-server", "start", "--socket", str(socket), *module, "--log-level", "warning"]
+
+
+def _daemon(workspace: Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", str(workspace)]
+
+
+def _page(workspace: Path, port: int, hosts: Sequence[str]) -> list[str]:
+    allowed = [word for host in hosts for word in ("--allow-host", host)]
+    return [*_PYTHON, "parler_assets.web.dagster_page", "-w", str(workspace), "-p", str(port), *allowed]
 
 
 @contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
+def _running(command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen]:
     """A process in our group, so that Ctrl-C reaches it and the runs it started; ended when this block is left."""
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", "DAGSTER_IS_DEV_CLI": "1"}
     process = subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=_exit_with_parent)
     try:
         yield process
