@@ -70,7 +70,9 @@ def mlflow(recipe: RecipeOption = None, port: int = 5000) -> None:
     _free_port(port, "mlflow")
     resources = defs.resources or {}
     uri = resources["tracking"].store(resources["workspace"]).uri
-    command = [_tool("mlflow"), "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    # not an argument: those are seen by everyone on the machine, and the address may hold a password
+    os.environ |= {"MLFLOW_BACKEND_STORE_URI": uri, "PYTHONSAFEPATH": "1"}
+    command = [_tool("mlflow"), "ui", "--host", "127.0.0.1", "--port", str(port)]
     os.execv(command[0], [*command, "--workers", "1"])
 
 

@@ -24,12 +24,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from parler_assets.speech.audio import encode
 from parler_assets.tts.serving.batcher import WAITING, Batcher, Busy, SpeakingError
 from parler_assets.tts.serving.encoder import TYPES, Encoder
 from parler_assets.tts.serving.synthesizer import PAUSE, Plan, Request, Sayer, SayError, joined, remarks_on
 from parler_assets.tts.synthesis.prompts import FASTER, RATES
+from parler_assets.web.guard import Guard, Policy
 
 log = logging.getLogger(__name__)
 LOOK = 0.2  # seconds between looks whether a client is still there
@@ -67,8 +69,9 @@ def rate_of(speed: float) -> str:
     return RATES[max(0, min(len(RATES) - 1, 3 + step))]
 
 
-def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
-    """The server's application around a loaded checkpoint."""
+def speech_app(sayer: Sayer, name: str = "parler", policy: Policy | None = None) -> FastAPI:
+    """The server's application around a loaded checkpoint, behind the guard; its pages are read on loopback alone."""
+    policy = policy or Policy()
     batcher = Batcher(sayer)
 
     @asynccontextmanager
@@ -77,6 +80,15 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
         batcher.close()
 
     app = FastAPI(title="parler_assets speech", lifespan=lifespan)
+    if policy.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(policy.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["x-parler-remarks"],
+        )
+    app.add_middleware(Guard, policy=policy)  # the last one added stands in front
     for kind, status in ((SayError, 400), (Busy, 429), (SpeakingError, 500)):
         app.add_exception_handler(kind, _answering(status))
 
@@ -109,11 +121,11 @@ def speech_app(sayer: Sayer, name: str = "parler") -> FastAPI:
         kind, rate = asked.response_format, sayer.voice.rate
         if asked.stream_format == "sse" or asked.streamed:
             remarks: list[str] = []
-            stream = _encoded(_streams(batcher, plan), kind, rate, remarks)
+            stream = _encoded(_streams(batcher, plan, _client(http)), kind, rate, remarks)
             if asked.stream_format == "sse":
                 return StreamingResponse(_events(stream, remarks), media_type="text/event-stream")
             return StreamingResponse(stream, media_type=TYPES[kind])
-        waiting = [asyncio.wrap_future(done) for done in batcher.submit(plan)]
+        waiting = [asyncio.wrap_future(done) for done in batcher.submit(plan, client=_client(http))]
         spoken = await _all(waiting, http)
         if spoken is None:
             return Response(status_code=499)  # nobody is there to read it
@@ -144,7 +156,13 @@ async def _all(waiting: list[asyncio.Future], http: HttpRequest) -> list | None:
 Stream = tuple[asyncio.Future, asyncio.Queue]
 
 
-def _streams(batcher: Batcher, plan: Plan) -> list[Stream]:
+def _client(http: HttpRequest) -> str:
+    """Whose share a request takes: an address's; on loopback, where all have one, a connection's."""
+    host, port = (http.client.host, http.client.port) if http.client else ("", 0)
+    return f"{host}:{port}" if host in ("127.0.0.1", "::1") else host
+
+
+def _streams(batcher: Batcher, plan: Plan, client: str) -> list[Stream]:
     """Each chunk's future, and the queue of its pieces that ends with None."""
     loop = asyncio.get_running_loop()
     queues: list[asyncio.Queue] = [asyncio.Queue() for _ in plan.parts]
@@ -157,7 +175,7 @@ def _streams(batcher: Batcher, plan: Plan) -> list[Stream]:
         return hear
 
     hearers = [hearer(pieces) for pieces in queues]
-    futures = batcher.submit(plan, hearers)
+    futures = batcher.submit(plan, hearers, client)
     for future, hear in zip(futures, hearers, strict=True):
         future.add_done_callback(partial(_ended, hear))
     return [(asyncio.wrap_future(future), pieces) for future, pieces in zip(futures, queues, strict=True)]
@@ -239,8 +257,8 @@ def _told(status: int, message: str) -> dict[str, str]:
     return {"message": message, "type": kind}
 
 
-def serve(sayer: Sayer, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(sayer: Sayer, host: str = "127.0.0.1", port: int = 8000, policy: Policy | None = None) -> None:
     """Serve until interrupted; other machines can only ask when `host` is changed on purpose."""
-    import uvicorn
+    from parler_assets.web.server import run
 
-    uvicorn.run(speech_app(sayer), host=host, port=port, log_level="info")
+    run(speech_app(sayer, policy=policy), host, port)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WAITING = 64  # chunks; beyond, a request is refused rather than kept waiting
+SHORT, RESERVED = 2, 16  # requests of so few chunks find so much more room
 GATHER = 0.02  # seconds to wait for company
 Hearer = Callable[[np.ndarray], None]
 
@@ -43,6 +44,7 @@ class _Chunk:
     lead: _Chunk | None = None  # the first part of its text, that it goes on from
     on_piece: Hearer | None = None
     leads: bool = False
+    client: str = ""  # whose share it takes
     done: Future = field(default_factory=Future)
     spoke: Spoke | None = None  # of a lead that has been spoken, where others can go on from it
     kept: list[np.ndarray] = field(default_factory=list)  # pieces that wait until it is known that it comes out
@@ -69,21 +71,24 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="speaker", daemon=True)
         self.thread.start()
 
-    def submit(self, plan: Plan, hearers: Sequence[Hearer] = ()) -> list[Future]:
+    def submit(self, plan: Plan, hearers: Sequence[Hearer] = (), client: str = "") -> list[Future]:
         """Queue a request; a hearer gets each piece of its part as soon as it is made, in the model's thread.
+
+        Short requests find room in a queue that long ones have filled.
 
         Raises:
             Busy: its parts do not all fit into the queue; then none is spoken.
         """
         pairs = zip(plan.parts, self.sayer.seeds(plan), strict=True)
-        chunks = [_Chunk(text, plan.description, seed) for text, seed in pairs]
+        chunks = [_Chunk(text, plan.description, seed, client=client) for text, seed in pairs]
         for chunk, hearer in zip(chunks, hearers, strict=False):
             chunk.on_piece = hearer
         chunks[0].leads = plan.carried
         for chunk in chunks[1:] if plan.carried else ():
             chunk.lead = chunks[0]
         with self._changed:
-            if len(self.waiting) + len(chunks) > WAITING:
+            most = WAITING + (RESERVED if len(chunks) <= SHORT else 0)
+            if len(self.waiting) + len(chunks) > most:
                 raise Busy(f"{WAITING} chunks are waiting; try again later")
             self.waiting.extend(chunks)
             self._changed.notify()
@@ -101,8 +106,8 @@ class Batcher:
         with self._changed:
             self._changed.wait_for(lambda: self.waiting or self._closed)
             self._changed.wait_for(lambda: len(self.waiting) >= size or self._closed, timeout=GATHER)
-            # the first one waiting is ready: what it goes on from stood before it
-            ready = [chunk for chunk in self.waiting if chunk.ready]
+            # at least one is ready: what it goes on from stood before it
+            ready = _in_turns([chunk for chunk in self.waiting if chunk.ready])
             batch = [chunk for chunk in ready if chunk.after is ready[0].after][:size]
             for chunk in batch:
                 self.waiting.remove(chunk)
@@ -124,6 +129,12 @@ class Batcher:
             spoken = self._spoken(wanted)
         except Exception as error:  # one failed batch must not end the server
             log.exception("a batch of %d could not be spoken", len(wanted))
+            if len(wanted) > 1:  # one bad request fails alone; what has been heard in part cannot begin again
+                for chunk in wanted:
+                    if not chunk.given:
+                        chunk.kept = []
+                        self._speak([chunk])
+                wanted = [chunk for chunk in wanted if not chunk.done.done()]
             self.counts["failed"] += len(wanted)
             told = str(error) if isinstance(error, BrokenCheckpoint) else "the server's log says why"
             for chunk in wanted:
@@ -161,6 +172,16 @@ class Batcher:
         mended = self.sayer.mended([said[place] for place in free], texts, descriptions, seeds)
         replaced = dict(zip(free, mended, strict=True))
         return [replaced.get(place, one) for place, one in enumerate(said)]
+
+
+def _in_turns(ready: Sequence[_Chunk]) -> list[_Chunk]:
+    """One chunk of each client after the other, so that a short request never waits for all of a long one."""
+    turns: Counter[str] = Counter()
+    placed = []
+    for chunk in ready:
+        placed.append((turns[chunk.client], chunk))
+        turns[chunk.client] += 1
+    return [chunk for _, chunk in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _hand_on(chunk: _Chunk, piece: np.ndarray, rate: int) -> None:

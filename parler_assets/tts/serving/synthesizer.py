@@ -62,6 +62,11 @@ class Request:
     rate: str = "moderate speed"
     description: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("text", "voice", "style", "rate", "description"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, clean(value))
+
 
 @dataclass(frozen=True)
 class Spoken:
@@ -238,6 +243,11 @@ def load_sayer(checkpoint: Path, settings: Evaluation, describing: Describing, d
     from parler_assets.tts.synthesis.voice import Voice
 
     return Sayer(Voice(checkpoint, device), settings, describing)
+
+
+def clean(text: str) -> str:
+    """Every text of a request: no lone surrogates, control or unassigned characters, which no tokenizer reads."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") else c for c in text)
 
 
 def described(text: str) -> str:

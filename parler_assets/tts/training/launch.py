@@ -31,6 +31,8 @@ from parler_assets.tts.training.worker import FAILURE
 logger = logging.getLogger(__name__)
 
 LOG = "training.log"
+# Nothing is imported from the folder where the command was given, nor by the workers that torchrun starts.
+ISOLATED = {"PYTHONSAFEPATH": "1", "TOKENIZERS_PARALLELISM": "false"}
 _POLL = 0.2
 _GRACE = 5.0
 OnMetrics = Callable[[dict], None]
@@ -137,7 +139,7 @@ def _prepare(job: Job, rebuild: bool) -> None:
 
 def command(job: Job) -> list[str]:
     """What is started; it ends when its standard input closes."""
-    return [sys.executable, "-m", "parler_assets.tts.training.worker", str(job.folder / "job.json"), "--tied"]
+    return [sys.executable, "-P", "-m", "parler_assets.tts.training.worker", str(job.folder / "job.json"), "--tied"]
 
 
 @contextmanager
@@ -150,7 +152,7 @@ def _process(job: Job) -> Iterator[subprocess.Popen]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=KEEP_MEMORY | os.environ | _visible(job) | {"TOKENIZERS_PARALLELISM": "false"},
+            env=KEEP_MEMORY | os.environ | _visible(job) | ISOLATED,
         )
     try:
         yield process

@@ -40,14 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
 
     job = Job.read(given.job)
     if given.tied and job.settings.processes > 1:
-        return subprocess.run(distributed(job.settings.processes, job.device, given.job), check=False).returncode
+        command = distributed(job.settings.processes, job.device, given.job)
+        return subprocess.run(command, check=False, env={**os.environ, "PYTHONSAFEPATH": "1"}).returncode
     return _train(job)
 
 
 def distributed(processes: int, device: str, job: Path) -> list[str]:
     """The command that starts several processes on this machine, or this machine's part of several machines'."""
     several = os.environ.get(CONFIG)
-    launch = [sys.executable, "-m", "accelerate.commands.launch"]
+    launch = [sys.executable, "-P", "-m", "accelerate.commands.launch"]
     run = ["--mixed_precision", "no", "--num_processes", str(processes), "-m", MODULE, str(job)]
     if several:
         return [*launch, "--config_file", several, *run]
@@ -55,6 +56,7 @@ def distributed(processes: int, device: str, job: Path) -> list[str]:
         spread = ["--standalone", "--nproc_per_node", str(processes)]
         return [
             sys.executable,
+            "-P",
             "-m",
             "torch.distributed.run",
             *spread,

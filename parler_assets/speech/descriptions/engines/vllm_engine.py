@@ -41,6 +41,7 @@ class VllmEngine:
             text=True,
             encoding="utf-8",
             start_new_session=True,
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # vLLM's own workers too import nothing from this folder
         )
         self._send(
             {
