@@ -261,7 +261,6 @@ def test_other_sites_read_nothing(address, headers, path):
 def test_an_allowed_site_asks_as_browsers_do(tone):
     policy = policy_for(origins=["https://studio.example"])
     told = {"origin": "https://studio.example", "access-control-request-method": "POST"}
-    asked = told | {"access-control-request-headers": "content-type"}
     with running(Sayer(tone, SETTINGS, Describing()), policy) as url:
         allowed = httpx.options(
             f"{url}/v1/audio/speech", headers=told | {"access-control-request-headers": "content-type"}
