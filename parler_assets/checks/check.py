@@ -64,7 +64,10 @@ def _one_line(problems: list[str]) -> str:
 
 def _list_of(problems: list[str]) -> dict[str, dg.MetadataValue]:
     """Several problems one below the other."""
-    return {"each": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems))} if problems[1:] else {}
+    from parler_assets.pages.columns import escaped
+
+    lines = "\n".join(f"- {escaped(problem)}" for problem in problems)
+    return {"each": dg.MetadataValue.md(lines)} if problems[1:] else {}
 
 
 def asset_checks(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefinition:

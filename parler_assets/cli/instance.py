@@ -17,7 +17,7 @@ import yaml
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import DatabaseError
 
-from parler_assets.resources.workspace import project_folder
+from parler_assets.resources.workspace import PROJECT
 from parler_assets.tracking.database import sound
 
 HOST_TAG, PROCESS_TAG = "parler/host", "parler/process"
@@ -28,8 +28,8 @@ class HomeError(RuntimeError):
 
 
 def home_folder() -> Path:
-    """DAGSTER_HOME, absolute: one set by the user is respected, otherwise `dagster_home` in the project folder."""
-    return Path(os.environ.get("DAGSTER_HOME") or project_folder() / "dagster_home").expanduser().resolve()
+    """DAGSTER_HOME, absolute: one set by the user is respected, otherwise `dagster_home` beside this package."""
+    return Path(os.environ.get("DAGSTER_HOME") or PROJECT / "dagster_home").expanduser().resolve()
 
 
 def ensure_dagster_home() -> Path:
@@ -46,7 +46,7 @@ def ensure_dagster_home() -> Path:
     with explained(home):
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".parler.lock", timeout=120):  # processes that create one database at once spoil it
-            shipped, wanted = project_folder() / "dagster_home" / "dagster.yaml", home / "dagster.yaml"
+            shipped, wanted = PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml"
             if not wanted.exists() and shipped.is_file():
                 shutil.copyfile(shipped, wanted)
             _create_databases(home)
@@ -108,7 +108,7 @@ def _database_remedy(home: Path, reason: str) -> str:
 
 
 def _write_env_file(home: Path) -> None:
-    file = project_folder() / ".env"
+    file = PROJECT / ".env"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     kept = [line for line in lines if not line.startswith("DAGSTER_HOME=")]
     file.write_text("\n".join([*kept, f"DAGSTER_HOME={home}", ""]), encoding="utf-8")

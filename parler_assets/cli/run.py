@@ -31,15 +31,24 @@ def run(
 
 
 @app.command()
-def dev(recipe: RecipeOption = None, port: PortOption = 3000) -> None:
-    """The Dagster UI with its daemon, on this machine only."""
-    open_project(recipe)
-    from parler_assets.resources.workspace import project_folder
+def dev(
+    recipe: RecipeOption = None,
+    port: PortOption = 3000,
+    allow_host: Annotated[list[str] | None, typer.Option(help="another name the page is reached by")] = None,
+) -> None:
+    """The Dagster UI with its daemon, on this machine only, behind a guard that keeps other sites' pages out."""
+    project = open_project(recipe)
+    from dotenv import dotenv_values
+
+    from parler_assets.resources.workspace import PROJECT, project_folder
+    from parler_assets.web.dev import DevError, run_dev
 
     free_port(port, "dev")
-    os.chdir(project_folder())
-    command = [tool("dagster"), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(command[0], command)
+    own = {name: value for name, value in dotenv_values(PROJECT / ".env").items() if value is not None}
+    try:
+        run_dev(port, project_folder(), {**own, **os.environ, "DAGSTER_HOME": str(project.home)}, allow_host or [])
+    except DevError as error:
+        fail(str(error))
 
 
 @app.command()
@@ -55,8 +64,10 @@ def mlflow(recipe: RecipeOption = None, port: PortOption = 5000) -> None:
             store.prepare()
     except TrackingError as error:
         fail(str(error))
-    command = [tool("mlflow"), "ui", "--backend-store-uri", store.uri, "--host", "127.0.0.1", "--port", str(port)]
+    # the address is no argument: those are seen by everyone on the machine, and it may hold a password
+    os.environ |= {"MLFLOW_BACKEND_STORE_URI": store.uri, "PYTHONSAFEPATH": "1"}
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # eight processes that nothing here needs
+    command = [tool("mlflow"), "ui", "--host", "127.0.0.1", "--port", str(port)]
     os.execv(command[0], [*command, "--workers", "1"])
 
 

@@ -71,14 +71,24 @@ def serve(
     host: Annotated[
         str, typer.Option(help="whom to answer; other than 127.0.0.1 opens it to the network")
     ] = "127.0.0.1",
+    allow_host: Annotated[list[str] | None, typer.Option(help="another name the server is reached by")] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="a site whose pages may ask, such as https://studio.example")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Answer OpenAI's speech requests: /v1/audio/speech, /v1/audio/voices, /health."""
+    from parler_assets.web.guard import PolicyError, policy_for
+
+    try:
+        policy = policy_for(allow_host or [], allow_origin or [], bound=host)
+    except PolicyError as error:
+        fail(str(error))
     free_port(port, "serve")
     with loaded(recipe, checkpoint, device) as sayer:
         from parler_assets.tts.serving.app import serve as answer
 
-        answer(sayer, host, port)
+        answer(sayer, host, port, policy)
 
 
 def format_of(output: Path) -> str:

@@ -21,6 +21,7 @@ from pydantic import Field
 
 logger = logging.getLogger(__name__)
 
+RAY = "PARLER_RAY"  # Ray cluster for tags and codes: auto, ray://host:10001, local; unset: none
 PAUSE = 1.0  # seconds between two looks for a free card
 
 
@@ -127,13 +128,14 @@ def _lock(locks: Path, name: str) -> FileLock:
 
 
 class Accelerator(dg.ConfigurableResource):
-    """The device that networks run on, and the cluster that tags and codes of a large corpus are spread over."""
+    """The device that networks run on, and what a shard takes of the cluster that large corpora are spread over.
+
+    The cluster's address comes from PARLER_RAY alone: whoever answers there may run code here, so that it is for the
+    machine's owner to choose and not for a run's configuration.
+    """
 
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:1; auto takes a free GPU if there is one")
-    ray: str = Field(
-        default="", description="Ray cluster for tags and codes: auto, ray://host:10001, local; empty: none"
-    )
-    ray_gpus: float = Field(default=0.0, description="GPUs that the making of one shard holds there")
+    ray_gpus: float = Field(default=0.0, description="GPUs that the making of one shard holds on a Ray cluster")
 
     def acquire(self, cards: int | None = 1) -> AbstractContextManager[str]:
         """The device, held until the block ends, with as many cards as asked for; None: all of this machine."""
@@ -142,11 +144,12 @@ class Accelerator(dg.ConfigurableResource):
     @contextmanager
     def spread(self, on_gpu: bool = True) -> Iterator[str]:
         """The device for work that is cut into shards: one of this machine, or that of each worker of a Ray cluster."""
-        if not self.ray:
+        address = os.environ.get(RAY, "")
+        if not address:
             with self.acquire(1 if on_gpu else 0) as device:
                 yield device
             return
         from parler_assets.storage.executors import over_ray
 
-        with over_ray(self.ray, self.ray_gpus):
+        with over_ray(address, self.ray_gpus):
             yield "cuda" if self.ray_gpus else "cpu"

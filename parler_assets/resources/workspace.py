@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import dagster as dg
 from pydantic import Field, create_model
@@ -12,11 +12,24 @@ from pydantic import Field, create_model
 from parler_assets.tracking.results import remembered
 from parler_assets.tracking.run import TrainingInputs
 
+PROJECT = Path(__file__).resolve().parents[2]  # where this package lies
+_OURS = "load_from: - python_module: module_name: parler_assets.definitions location_name: parler_assets"
+
 
 def project_folder() -> Path:
-    """The folder with `workspace.yaml`: the current one, or the one this package was installed from."""
+    """The folder that data lie in: the current one where its `workspace.yaml` is this project's, else the package's.
+
+    Nothing is executed from it: what Dagster reads as code or settings is always found from `PROJECT`.
+    """
     here = Path.cwd()
-    return here if (here / "workspace.yaml").is_file() else Path(__file__).resolve().parents[2]
+    return here if _is_ours(here / "workspace.yaml") else PROJECT
+
+
+def _is_ours(workspace: Path) -> bool:
+    try:
+        return workspace.stat().st_size < 1000 and " ".join(workspace.read_text("utf-8").split()) == _OURS
+    except (OSError, ValueError):
+        return False
 
 
 class Workspace(dg.ConfigurableResource):
@@ -98,11 +111,12 @@ def workspace_of(recipe: str) -> Workspace:
     """The workspace of a recipe; all recipes' files go to `PARLER_DATA`, or `data` in the project folder.
 
     Both values are made defaults of the class: the Launchpad fills them in beside whatever else is changed for a run.
+    They are also the only ones that a run's configuration may have, since runs write and remove files there.
     """
-    defaults: dict[str, Any] = {"recipe": recipe, "folder": os.environ.get("PARLER_DATA", "data")}
+    only = {"recipe": recipe, "folder": os.environ.get("PARLER_DATA", "data")}
     fields: dict[str, Any] = {
-        name: (str, Field(default=value, description=Workspace.model_fields[name].description))
-        for name, value in defaults.items()
+        name: (Literal[value], Field(default=value, description=Workspace.model_fields[name].description))
+        for name, value in only.items()
     }
     model = create_model("Workspace", __base__=Workspace, __doc__=Workspace.__doc__, **fields)
     return cast(Any, model)()

@@ -46,7 +46,7 @@ def speak(requests: Sequence[Request]) -> list[np.ndarray]:
         EspeakError: the engine is not installed or refused a voice.
     """
     lines = "".join(json.dumps(asdict(request)) + "\n" for request in requests)
-    command = [sys.executable, "-m", "parler_assets.sample.espeak"]
+    command = [sys.executable, "-P", "-m", "parler_assets.sample.espeak"]
     done = subprocess.run(command, input=lines.encode(), capture_output=True, check=False)
     if done.returncode:
         raise EspeakError(f"espeak-ng: {done.stderr.decode(errors='replace').strip()[-500:]}")

@@ -33,9 +33,36 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-def chat():
+def chat(monkeypatch):
     with serving(ChatServer()) as running:
+        monkeypatch.setenv(server.ORIGIN, running.url)
         yield running
+
+
+@pytest.mark.parametrize(
+    ("named", "url"),
+    [
+        ("", "http://127.0.0.1:8000/v1"),
+        ("", "https://api.example/v1"),
+        ("https://api.example", "https://api.example.evil/v1"),
+        ("https://api.example", "https://evil.example/api.example"),
+        ("https://api.example", "https://api.example@evil.example/v1"),
+        ("https://api.example", "https://api.example:8443/v1"),
+        ("https://api.example", "http://api.example/v1"),
+        ("http://api.example", "http://api.example/v1"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8001/v1"),
+        ("http://127.0.0.1:8000", "http://localhost.evil:8000/v1"),
+    ],
+)
+def test_the_key_goes_only_where_the_environment_says(monkeypatch, named, url):
+    monkeypatch.setenv(server.ORIGIN, named)
+    assert server.key_for(url) is None
+
+
+@pytest.mark.parametrize("url", ["https://api.example/v1", "https://API.example:443/v1/", "https://api.example"])
+def test_the_key_goes_to_the_origin_it_belongs_to(monkeypatch, url):
+    monkeypatch.setenv(server.ORIGIN, "https://api.example/v1")
+    assert server.key_for(url) == SECRET
 
 
 def describe(folder, clips=None, rebuild=False, **settings):

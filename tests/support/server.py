@@ -1,4 +1,4 @@
-"""A real Dagster server on loopback: `dagster dev` with its own DAGSTER_HOME, ended with every process it started."""
+"""A real Dagster server on loopback: `parler-assets dev` with its own DAGSTER_HOME, ended with all that it started."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ class Server:
 
 @contextlib.contextmanager
 def dagster_dev(recipe: Path | str, home: Path, data: Path, cwd: Path = ROOT, **environment: str) -> Iterator[Server]:
-    """`dagster dev` over a recipe; `home` gets the project's dagster.yaml."""
+    """`parler-assets dev` over a recipe; `home` gets the project's dagster.yaml."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "dagster.yaml").write_text((ROOT / "dagster_home" / "dagster.yaml").read_text())
     port = free_port()
-    command = [Path(sys.executable).with_name("dagster"), "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", port]
-    settings = {"DAGSTER_HOME": str(home), "PARLER_RECIPE": str(recipe), "PARLER_DATA": str(data), **environment}
+    command = [Path(sys.executable).with_name("parler-assets"), "dev", "--recipe", recipe, "--port", port]
+    settings = {"DAGSTER_HOME": str(home), "PARLER_DATA": str(data), **environment}
     log = (home / "server.log").open("w")
     process = subprocess.Popen(
         [*map(str, command)],
@@ -148,7 +148,7 @@ def free_port() -> int:
 
 
 def _answers(url: str, process: subprocess.Popen) -> bool:
-    assert process.poll() is None, "dagster dev ended; see server.log"
+    assert process.poll() is None, "parler-assets dev ended; see server.log"
     try:
         with urllib.request.urlopen(f"{url}/server_info", timeout=5):
             return True

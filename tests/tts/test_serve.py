@@ -32,6 +32,7 @@ from parler_assets.tts.serving.synthesizer import Synthesizer, load_synthesizer
 from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, opened
 from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.voice import BrokenCheckpoint, Utterance
+from parler_assets.web.guard import policy_for
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
 SETTINGS = Evaluation(speakers=["Jerry", "Talia"], styles=["default", "happy"], batch_size=8)
@@ -71,12 +72,14 @@ def tone():
 
 
 @contextmanager
-def running(synthesizer: Synthesizer):
+def running(synthesizer: Synthesizer, policy=None):
     """The address of a server that runs on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(speech_app(synthesizer), host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(speech_app(synthesizer, policy=policy), host="127.0.0.1", port=port, log_level="error")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -210,6 +213,74 @@ def test_a_failed_batch_does_not_end_the_server(client):
     with pytest.raises(openai.InternalServerError):
         client.audio.speech.create(model="m", voice="Jerry", input="crash")
     assert client.audio.speech.create(model="m", voice="Jerry", input="Hello.").read()
+
+
+BAD = ["\ud800", "a \udfff b", "\x00", "a\ud83dword"]
+
+
+@pytest.mark.parametrize("field", ["input", "instructions", "voice", "style", "rate"])
+@pytest.mark.parametrize("bad", BAD)
+def test_no_text_field_carries_what_no_tokenizer_reads(address, tone, field, bad):
+    body = {"input": "Hello there.", "voice": "Jerry"} | {field: f"word {bad}" if field != "voice" else f"Jerry{bad}"}
+    sent = json.dumps(body).encode()
+    answer = httpx.post(f"{address}/v1/audio/speech", content=sent, headers={"content-type": "application/json"})
+    assert answer.status_code in (200, 400), answer.text
+    for text, description in tone.heard:
+        assert (text + description).encode().decode().isprintable()
+
+
+def test_one_request_that_the_model_fails_on_fails_alone(address, tone):
+    tone.pause = 0.2
+    texts = ["crash", *(f"word number {n}" for n in range(8))]
+
+    def ask(text):
+        return httpx.post(f"{address}/v1/audio/speech", json={"input": text, "voice": "Jerry"}, timeout=60).status_code
+
+    with ThreadPoolExecutor(9) as pool:
+        assert list(pool.map(ask, texts)) == [500] + [200] * 8
+
+
+def test_a_short_request_does_not_wait_for_long_ones(address, tone):
+    tone.pause = 0.05
+    long = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(20)])
+
+    def ask(text):
+        return httpx.post(f"{address}/v1/audio/speech", json={"input": text, "voice": "Jerry"}, timeout=60).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(ask, long) for _ in range(3)]
+        assert wait_for(lambda: httpx.get(f"{address}/health").json()["waiting"] > 30)
+        batches = len(tone.sizes)
+        assert ask("Hello.") == 200
+        asked = [text for text, _ in tone.heard].index("Hello.")
+        assert asked < sum(tone.sizes[: batches + 4]), "among the first batches behind its arrival"
+        assert {other.result() for other in others} == {200}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"host": "evil.example"}, {"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}]
+)
+@pytest.mark.parametrize("path", ["/v1/audio/voices", "/health", "/v1/models", "/docs", "/openapi.json"])
+def test_other_sites_read_nothing(address, headers, path):
+    assert httpx.get(address + path, headers=headers).status_code == 403
+
+
+def test_an_allowed_site_asks_as_browsers_do(tone):
+    policy = policy_for(origins=["https://studio.example"])
+    told = {"origin": "https://studio.example", "access-control-request-method": "POST"}
+    with running(Synthesizer(tone, SETTINGS, Describing()), policy) as url:
+        allowed = httpx.options(
+            f"{url}/v1/audio/speech", headers=told | {"access-control-request-headers": "content-type"}
+        )
+        answer = httpx.get(f"{url}/v1/audio/voices", headers={"origin": told["origin"], "sec-fetch-site": "cross-site"})
+        foreign = httpx.options(f"{url}/v1/audio/speech", headers=told | {"origin": "https://evil.example"})
+    assert (allowed.status_code, answer.status_code, foreign.status_code) == (200, 200, 403)
+    assert answer.headers["access-control-allow-origin"] == "https://studio.example"
+
+
+def test_a_body_larger_than_any_request_is_refused(address):
+    sent = httpx.post(f"{address}/v1/audio/speech", json={"input": "x" * (2 << 20), "voice": "Jerry"})
+    assert sent.status_code == 413
 
 
 def test_a_client_that_leaves_costs_at_most_what_is_being_spoken(address, tone):

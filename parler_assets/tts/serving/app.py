@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.middleware.cors import CORSMiddleware
 
 from parler_assets.speech.audio import encode
 from parler_assets.tts.serving.batcher import WAITING, Batcher
@@ -23,6 +24,7 @@ from parler_assets.tts.serving.streams import encoded, events, streams_of, warn
 from parler_assets.tts.serving.synthesizer import Synthesizer, joined
 from parler_assets.tts.serving.text import SayError
 from parler_assets.tts.synthesis.rates import label_of_speed
+from parler_assets.web.guard import Guard, Policy
 
 LOOK = 0.2  # seconds between looks whether a client is still there
 
@@ -53,8 +55,8 @@ class Speech(BaseModel):
         return self.response_format == "pcm" if self.stream is None else self.stream
 
 
-def speech_app(synthesizer: Synthesizer, name: str = "parler") -> FastAPI:
-    """The server's application around a loaded checkpoint."""
+def speech_app(synthesizer: Synthesizer, name: str = "parler", policy: Policy | None = None) -> FastAPI:
+    """The server's application around a loaded checkpoint, behind the guard; its pages are read on loopback alone."""
     batcher = Batcher(synthesizer)
 
     @asynccontextmanager
@@ -64,6 +66,7 @@ def speech_app(synthesizer: Synthesizer, name: str = "parler") -> FastAPI:
 
     app = FastAPI(title="parler_assets speech", lifespan=lifespan)
     answer_errors(app)
+    _stand_guard(app, policy or Policy())
     _describe_server(app, synthesizer, batcher, name)
 
     @app.post("/v1/audio/speech")
@@ -72,10 +75,29 @@ def speech_app(synthesizer: Synthesizer, name: str = "parler") -> FastAPI:
         if len(plan.parts) > WAITING // 2:
             raise SayError(f"text of {len(plan.parts)} parts, at most {WAITING // 2} in one request: split it")
         if asked.stream_format == "sse" or asked.streamed:
-            return _streamed(asked, batcher, plan, synthesizer.voice.rate)
+            return _streamed(asked, batcher, plan, synthesizer.voice.rate, http)
         return await _whole(asked.response_format, batcher, plan, synthesizer.voice.rate, http)
 
     return app
+
+
+def _stand_guard(app: FastAPI, policy: Policy) -> None:
+    """The guard in front of everything, and the answers that let named sites read."""
+    if policy.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(policy.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["x-parler-remarks"],
+        )
+    app.add_middleware(Guard, policy=policy)  # the last one added stands in front
+
+
+def _client(http: HttpRequest) -> str:
+    """Whose share a request takes: an address's; on loopback, where all have one, a connection's."""
+    host, port = (http.client.host, http.client.port) if http.client else ("", 0)
+    return f"{host}:{port}" if host in ("127.0.0.1", "::1") else host
 
 
 def _describe_server(app: FastAPI, synthesizer: Synthesizer, batcher: Batcher, name: str) -> None:
@@ -95,10 +117,10 @@ def _describe_server(app: FastAPI, synthesizer: Synthesizer, batcher: Batcher, n
         return {"voices": synthesizer.voices, "styles": synthesizer.settings.styles, "rates": synthesizer.rates}
 
 
-def _streamed(asked: Speech, batcher: Batcher, plan: Plan, rate: int) -> StreamingResponse:
+def _streamed(asked: Speech, batcher: Batcher, plan: Plan, rate: int, http: HttpRequest) -> StreamingResponse:
     """Audio while it is made: bare, or in events."""
     remarks: list[str] = []
-    stream = encoded(streams_of(batcher, plan), plan, asked.response_format, rate, remarks)
+    stream = encoded(streams_of(batcher, plan, _client(http)), plan, asked.response_format, rate, remarks)
     if asked.stream_format == "sse":
         return StreamingResponse(events(stream, remarks), media_type="text/event-stream")
     return StreamingResponse(stream, media_type=TYPES[asked.response_format])
@@ -106,7 +128,7 @@ def _streamed(asked: Speech, batcher: Batcher, plan: Plan, rate: int) -> Streami
 
 async def _whole(kind: str, batcher: Batcher, plan: Plan, rate: int, http: HttpRequest) -> Response:
     """A whole file; what is wrong with the speech is said in a header."""
-    spoken = await _all([asyncio.wrap_future(done) for done in batcher.submit(plan)], http)
+    spoken = await _all([asyncio.wrap_future(done) for done in batcher.submit(plan, client=_client(http))], http)
     if spoken is None:
         return Response(status_code=499)  # nobody is there to read it
     sound = joined([one.samples for one in spoken], rate)
@@ -132,8 +154,8 @@ async def _all(waiting: list[asyncio.Future], http: HttpRequest) -> list | None:
             future.cancel()
 
 
-def serve(synthesizer: Synthesizer, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(synthesizer: Synthesizer, host: str = "127.0.0.1", port: int = 8000, policy: Policy | None = None) -> None:
     """Serve until interrupted; other machines can only ask when `host` is changed on purpose."""
-    import uvicorn
+    from parler_assets.web.server import run
 
-    uvicorn.run(speech_app(synthesizer), host=host, port=port, log_level="info")
+    run(speech_app(synthesizer, policy=policy), host, port)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WAITING = 64  # chunks; beyond, a request is refused rather than kept waiting
+SHORT, RESERVED = 2, 16  # requests of so few chunks find so much more room
 GATHER = 0.02  # seconds to wait for company
 Hearer = Callable[[np.ndarray], None]
 
@@ -43,6 +44,7 @@ class _Chunk:
     lead: _Chunk | None = None  # the first part of its text, that it continues from
     on_piece: Hearer | None = None
     leads: bool = False
+    client: str = ""  # whose share it takes
     done: Future = field(default_factory=Future)
     prompt: VoicePrompt | None = None  # of a lead that has been spoken, where others can continue from it
     kept: list[np.ndarray] = field(default_factory=list)  # pieces that wait until it is known that it is complete
@@ -69,20 +71,23 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="speaker", daemon=True)
         self.thread.start()
 
-    def submit(self, plan: Plan, hearers: Sequence[Hearer] = ()) -> list[Future]:
+    def submit(self, plan: Plan, hearers: Sequence[Hearer] = (), client: str = "") -> list[Future]:
         """Queue a request; a hearer gets each piece of its part as soon as it is made, in the model's thread.
+
+        Short requests find room in a queue that long ones have filled.
 
         Raises:
             Busy: its parts do not all fit into the queue; then none is spoken.
         """
-        chunks = [_Chunk(part) for part in self.synthesizer.parts(plan)]
+        chunks = [_Chunk(part, client=client) for part in self.synthesizer.parts(plan)]
         for chunk, hearer in zip(chunks, hearers, strict=False):
             chunk.on_piece = hearer
         chunks[0].leads = plan.carried
         for chunk in chunks[1:] if plan.carried else ():
             chunk.lead = chunks[0]
         with self._changed:
-            if len(self.waiting) + len(chunks) > WAITING:
+            most = WAITING + (RESERVED if len(chunks) <= SHORT else 0)
+            if len(self.waiting) + len(chunks) > most:
                 raise Busy(f"{WAITING} chunks are waiting; try again later")
             self.waiting.extend(chunks)
             self._changed.notify()
@@ -100,8 +105,8 @@ class Batcher:
         with self._changed:
             self._changed.wait_for(lambda: self.waiting or self._closed)
             self._changed.wait_for(lambda: len(self.waiting) >= size or self._closed, timeout=GATHER)
-            # the first one waiting is ready: what it continues from stood before it
-            ready = [chunk for chunk in self.waiting if chunk.ready]
+            # at least one is ready: what it continues from stood before it
+            ready = _in_turns([chunk for chunk in self.waiting if chunk.ready])
             batch = [chunk for chunk in ready if chunk.after is ready[0].after][:size]
             for chunk in batch:
                 self.waiting.remove(chunk)
@@ -123,6 +128,12 @@ class Batcher:
             spoken = self._generate(wanted)
         except Exception as error:  # one failed batch must not end the server
             log.exception("a batch of %d could not be spoken", len(wanted))
+            if len(wanted) > 1:  # one bad request fails alone; what has been heard in part cannot begin again
+                for chunk in wanted:
+                    if not chunk.given:
+                        chunk.kept = []
+                        self._speak([chunk])
+                wanted = [chunk for chunk in wanted if not chunk.done.done()]
             self.counts["failed"] += len(wanted)
             told = str(error) if isinstance(error, BrokenCheckpoint) else "the server's log says why"
             for chunk in wanted:
@@ -158,6 +169,16 @@ class Batcher:
         mended = self.synthesizer.mended(parts, [spoken[place] for place in free], continued)
         replaced = dict(zip(free, mended, strict=True))
         return [replaced.get(place, one) for place, one in enumerate(spoken)]
+
+
+def _in_turns(ready: Sequence[_Chunk]) -> list[_Chunk]:
+    """One chunk of each client after the other, so that a short request never waits for all of a long one."""
+    turns: Counter[str] = Counter()
+    placed = []
+    for chunk in ready:
+        placed.append((turns[chunk.client], chunk))
+        turns[chunk.client] += 1
+    return [chunk for _, chunk in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _hand_on(chunk: _Chunk, piece: np.ndarray, rate: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parler_assets.tts.serving.remarks import remark_on
+from parler_assets.tts.serving.text import decodable
 
 if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance
@@ -23,6 +24,11 @@ class Request:
     style: str = "default"
     rate: str = "moderate speed"
     description: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("text", "voice", "style", "rate", "description"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, decodable(value))
 
 
 @dataclass(frozen=True)

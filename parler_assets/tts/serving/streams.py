@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Stream = tuple[asyncio.Future, asyncio.Queue]
 
 
-def streams_of(batcher: Batcher, plan: Plan) -> list[Stream]:
+def streams_of(batcher: Batcher, plan: Plan, client: str = "") -> list[Stream]:
     """Each chunk's future, and the queue of its pieces that ends with None."""
     loop = asyncio.get_running_loop()
     queues: list[asyncio.Queue] = [asyncio.Queue() for _ in plan.parts]
@@ -36,7 +36,7 @@ def streams_of(batcher: Batcher, plan: Plan) -> list[Stream]:
         return hear
 
     hearers = [hearer(pieces) for pieces in queues]
-    futures = batcher.submit(plan, hearers)
+    futures = batcher.submit(plan, hearers, client)
     for future, hear in zip(futures, hearers, strict=True):
         future.add_done_callback(partial(_ended, hear))
     return [(asyncio.wrap_future(future), pieces) for future, pieces in zip(futures, queues, strict=True)]

@@ -32,6 +32,12 @@ class SayError(ValueError):
     """A request that cannot be spoken; the message says what to change."""
 
 
+def decodable(text: str) -> str:
+    """Any text of a request without what no tokenizer reads: lone surrogates, control and unassigned characters."""
+    unread = ("Cc", "Cs", "Co", "Cn")
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in unread else " " for c in text)
+
+
 def clean_description(text: str) -> str:
     """A caller's own description, white space joined.
 

@@ -32,6 +32,8 @@ from parler_assets.tts.training.worker import FAILURE
 logger = logging.getLogger(__name__)
 
 LOG = "training.log"
+# Nothing is imported from the folder where the command was given, nor by the workers that torchrun starts.
+ISOLATED = {"PYTHONSAFEPATH": "1", "TOKENIZERS_PARALLELISM": "false"}
 _POLL = 0.2
 _GRACE = 5.0
 OnMetrics = Callable[[dict], None]
@@ -140,6 +142,7 @@ def command(job: Job) -> list[str]:
     """What is started; it ends when its standard input closes."""
     return [
         sys.executable,
+        "-P",
         "-m",
         "parler_assets.tts.training.worker",
         str(job.folder / "job.json"),
@@ -157,7 +160,7 @@ def _process(job: Job) -> Iterator[subprocess.Popen]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=KEEP_MEMORY | os.environ | visible(job.device) | {"TOKENIZERS_PARALLELISM": "false"},
+            env=KEEP_MEMORY | os.environ | visible(job.device) | ISOLATED,
         )
     try:
         yield process

@@ -17,13 +17,13 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 def several(processes: int, device: str, job: Path) -> list[str]:
     """The command that starts several processes on this machine, or this machine's part of several machines'."""
     config = os.environ.get(CONFIG)
-    launch = [sys.executable, "-m", "accelerate.commands.launch"]
+    launch = [sys.executable, "-P", "-m", "accelerate.commands.launch"]
     run = ["--mixed_precision", "no", "--num_processes", str(processes), "-m", WORKER, str(job)]
     if config:
         return [*launch, "--config_file", config, *run]
     if device == "cpu":  # where accelerate starts one process, however many are asked for
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        return [*torchrun, "-m", WORKER, str(job)]
+        torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
+        return [*torchrun, "--nproc_per_node", str(processes), "-m", WORKER, str(job)]
     plain = ["--num_machines", "1", "--dynamo_backend", "no", "--main_process_port", "0"]
     return [*launch, "--multi_gpu", *plain, *run]
 

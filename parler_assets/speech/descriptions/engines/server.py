@@ -1,7 +1,8 @@
 """The engine `server`: any OpenAI-compatible endpoint, such as `vllm serve`; many requests at a time, with patience.
 
 Connections that fail, answers that take too long, 429 and 5xx are tried again with growing pauses (or the one that the
-server asks for); anything else stops at once. The key comes from PARLER_LLM_API_KEY only and is in no message.
+server asks for); anything else stops at once. The key comes from PARLER_LLM_API_KEY only, is in no message, and
+is sent to the origin in PARLER_LLM_ORIGIN only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from parler_assets.speech.descriptions.errors import DescriptionError
 
 logger = logging.getLogger(__name__)
 
-KEY = "PARLER_LLM_API_KEY"
+KEY, ORIGIN = "PARLER_LLM_API_KEY", "PARLER_LLM_ORIGIN"
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 TRIES = 6
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds; doubled from try to try
 LONGEST_ASKED_PAUSE = 120.0  # seconds that a server may ask for
@@ -43,7 +45,7 @@ class ServerEngine:
 
     def __init__(self, settings: Describing) -> None:
         self.settings, self.where = settings, shown(str(settings.url))
-        key = os.environ.get(KEY) or "none"  # vllm serve asks for none, the client for something
+        key = key_for(str(settings.url)) or "none"  # vllm serve asks for none, the client for something
         self.client = openai.OpenAI(base_url=settings.url, api_key=key, timeout=settings.timeout, max_retries=0)
         self._stopped = threading.Event()
 
@@ -110,12 +112,40 @@ class ServerEngine:
         status = error.status_code if isinstance(error, openai.APIStatusError) else "a malformed answer"
         remedy = {
             400: "it refuses these settings or this prompt's length; check describing.model and max_new_tokens",
-            401: f"set {KEY} to a key it accepts",
+            401: f"set {KEY} to a key it accepts, and {ORIGIN} to its origin",
             403: f"set {KEY} to a key that may use this model",
             404: "no such model or address: check describing.model and describing.url (it usually ends in /v1)",
             429: "it allows no more requests for now: lower describing.batch_size, or go on later",
         }.get(status if isinstance(status, int) else 0, "look at its log, then go on")
         return f"{self.where} answered {status}: {remedy}"
+
+
+def key_for(url: str) -> str | None:
+    """The key, if the environment names the address's origin as the one that it belongs to.
+
+    A recipe is somebody's file, and chooses only whom to ask. In the clear a key goes to this machine alone.
+    """
+    key = os.environ.get(KEY)
+    if not key:
+        return None
+    named, asked = os.environ.get(ORIGIN, ""), _origin(url)
+    if not named or _origin(named) != asked:
+        logger.warning("%s is not sent to %s: set %s to its origin if it may have the key", KEY, shown(url), ORIGIN)
+        return None
+    if asked[0] != "https" and asked[1] not in LOOPBACK:
+        logger.warning("%s is not sent to %s, where all can read it on the way: use https", KEY, shown(url))
+        return None
+    return key
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        raise DescriptionError(f"{url[:80]!r} is no address of a server: write https://name:port/v1") from None
+    return parts.scheme, (parts.hostname or "").lower(), port
 
 
 def shown(url: str) -> str:

@@ -42,7 +42,7 @@ class VllmEngine:
             text=True,
             encoding="utf-8",
             start_new_session=True,
-            env=os.environ | visible(device),
+            env=os.environ | visible(device) | {"PYTHONSAFEPATH": "1"},  # nothing is imported from this folder
         )
         self._send(
             {

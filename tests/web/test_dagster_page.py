@@ -1,0 +1,230 @@
+"""Dagster's page as `parler-assets dev` serves it: other sites' pages start no run in a real browser, our own does."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.support.browser import CHROMIUM, NEEDED, WAIT
+from tests.support.server import Server, dagster_dev, until
+from tests.support.tiny import write_tiny_recipe
+
+NAMES = ("evil.example", "127.0.0.1", "localhost")  # the last two are of our machine, on a port of their own
+SELECTOR = '{repositoryLocationName: "parler_assets", repositoryName: "__repository__", pipelineName: "annotate"}'
+MUTATION = f'mutation {{ launchRun(executionParams: {{mode: "default", selector: {SELECTOR}}}) {{ __typename }} }}'
+COUNT = "{ runsOrError { ... on Runs { results { runId } } } }"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """In a folder that is a stranger's: nothing in it is run, though all of it would be by `dagster dev`."""
+    folder = tmp_path_factory.mktemp("project")
+    trap = f"open({str(folder / 'trapped')!r}, 'a').write(__name__ + chr(10))\n"
+    for name in ("transformers", "yaml", "dagster", "pyarrow", "sitecustomize", "parler_assets", "trap"):
+        (folder / f"{name}.py").write_text(trap)
+    (folder / "workspace.yaml").write_text("load_from: [python_file: trap.py]\n")
+    (folder / ".env").write_text(f"PYTHONPATH={folder}\nPARLER_RAY=ray://evil.example:1\n")
+    (folder / "dagster_home").mkdir()
+    (folder / "dagster_home" / "dagster.yaml").write_text("run_launcher: {module: trap, class: Launcher}\n")
+    recipe = write_tiny_recipe(folder)
+    with dagster_dev(recipe, folder / "home", folder / "data", cwd=folder) as server:
+        yield server
+
+
+def runs(server: Server) -> int:
+    return len(server.ask(COUNT)["runsOrError"]["results"])
+
+
+def test_nothing_of_the_current_folder_is_run(server: Server):
+    loaded = server.ask("{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }")
+    assert loaded["workspaceOrError"]["locationEntries"] == [{"name": "parler_assets", "loadStatus": "LOADED"}]
+    run = server.launch("annotate", assets=["studio/raw_dataset", "studio/continuous_tags"])
+    assert server.finished(run) == "SUCCESS"
+    assert not (server.home.parent / "trapped").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", f"/graphql?query={quote(MUTATION)}", {}),
+        ("GET", f"/graphql?query={quote(MUTATION)}", {"accept": "text/html"}),
+        ("GET", f"/graphql?query={quote(COUNT)}", {}),
+        ("HEAD", f"/graphql?query={quote(MUTATION)}", {}),
+        ("POST", f"/graphql?query={quote(MUTATION)}", {}),
+        ("POST", "/graphql", {"content-type": "text/plain;x=application/json"}),
+        ("POST", "/graphql", {"content-type": "application/graphql"}),
+        ("POST", "/graphql", {"content-type": "application/json", "origin": "http://evil.example"}),
+        ("POST", "/graphql", {"content-type": "application/json", "sec-fetch-site": "same-site"}),
+        ("POST", "/graphql", {"content-type": "application/json", "host": "evil.example"}),
+        ("POST", "/report_asset_materialization/scorecard", {}),
+        ("POST", "/report_asset_materialization/scorecard", {"origin": "null", "content-type": "application/json"}),
+        ("GET", "/logs/x/y.out", {"sec-fetch-site": "cross-site"}),
+        ("GET", "/", {"host": "evil.example"}),
+    ],
+)
+def test_what_is_not_asked_by_our_page_is_refused(server: Server, method, path, headers):
+    before = runs(server)
+    body = json.dumps({"query": MUTATION}).encode() if method == "POST" and "?" not in path else None
+    answer = httpx.request(method, server.url + path, headers=headers, content=body)
+    assert answer.status_code in (403, 405, 415)
+    assert runs(server) == before
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"workspace": {"config": {"recipe": "../../elsewhere"}}},
+        {"workspace": {"config": {"recipe": "expresso"}}},
+        {"workspace": {"config": {"folder": "/tmp"}}},
+        {"workspace": {"config": {"folder": "data/../.."}}},
+        {"accelerator": {"config": {"ray": "ray://evil.example:10001"}}},
+    ],
+)
+def test_a_runs_configuration_chooses_no_place(server: Server, config):
+    """Even of a page that is let in: where a run writes and who may send it code is not for the Launchpad."""
+    selector = {
+        "repositoryLocationName": "parler_assets",
+        "repositoryName": "__repository__",
+        "pipelineName": "annotate",
+    }
+    params = {"selector": selector, "mode": "default", "runConfigData": {"resources": config}}
+    query = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
+    assert server.ask(query, p=params)["launchRun"]["__typename"] == "RunConfigValidationInvalid"
+
+
+def test_a_web_socket_runs_no_mutation_and_serves_no_other_site(server: Server):
+    address, before = server.url.replace("http", "ws") + "/graphql", runs(server)
+    with pytest.raises(InvalidStatus, match="403"), connect(address, origin="http://evil.example"):
+        pass
+    with connect(address, origin=server.url, subprotocols=["graphql-ws"]) as talk:
+        talk.send(json.dumps({"type": "start", "id": "1", "payload": {"query": MUTATION}}))
+        assert "launchRun" in talk.recv(timeout=20)
+    assert runs(server) == before
+
+
+# ------------------------------------------------------------------------------------------------ in a real browser
+
+
+@pytest.fixture(scope="module")
+def foreign() -> Iterator[int]:
+    """The port of a web server with an empty page."""
+
+    class Empty(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>foreign</title><body></body>")
+
+        def log_message(self, *_):
+            pass
+
+    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty)
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    yield site.server_port
+    site.shutdown()
+
+
+@pytest.fixture(scope="module")
+def window():
+    """A browser in which evil.example is this machine, as a name server that rebinds would have it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        rules = ["--no-sandbox", "--host-resolver-rules=MAP evil.example 127.0.0.1"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=rules)
+        yield browser.new_context(viewport={"width": 1600, "height": 1300})
+        browser.close()
+
+
+# Each tries to start a run by the mutation `m`, and answers when its request is over.
+ATTACKS = {
+    "an image": "const i = new Image(); i.onload = i.onerror = done; i.src = asked",
+    "a script": """const s = document.createElement('script'); s.onload = s.onerror = done; s.src = asked;
+        document.body.append(s)""",
+    "a frame": """const f = document.createElement('iframe'); f.onload = done; f.src = asked;
+        document.body.append(f)""",
+    "a window": "window.open(asked); setTimeout(done, 2000)",
+    "a simple fetch": """fetch(url, {method: 'POST', mode: 'no-cors', body: json,
+        headers: {'content-type': 'text/plain;x=application/json'}}).finally(done)""",
+    "a fetch without type": "fetch(asked, {method: 'POST', mode: 'no-cors'}).finally(done)",
+    "a fetch with preflight": """fetch(url, {method: 'POST', body: json,
+        headers: {'content-type': 'application/json'}}).catch(() => 0).finally(done)""",
+    "a beacon": """navigator.sendBeacon(url, new Blob([json], {type: 'text/plain;x=application/json'}));
+        setTimeout(done, 1000)""",
+    "a form": """const f = document.createElement('form'); f.method = 'POST'; f.enctype = 'text/plain';
+        f.action = asked; f.target = '_blank'; document.body.append(f); f.submit(); setTimeout(done, 2000)""",
+    "a sandboxed frame": """const f = document.createElement('iframe'); f.sandbox = 'allow-scripts';
+        f.srcdoc = `<script>fetch('${asked}', {method: 'POST', mode: 'no-cors'})</script>`;
+        document.body.append(f); setTimeout(done, 2000)""",
+    "a web socket": """const s = new WebSocket(url.replace('http', 'ws'), 'graphql-ws');
+        s.onclose = s.onerror = s.onmessage = done;
+        s.onopen = () => s.send(JSON.stringify({type: 'start', id: '1', payload: {query: m}}))""",
+}
+TRY = """([url, m]) => new Promise(done => { const json = JSON.stringify({query: m});
+    const asked = url + '?query=' + encodeURIComponent(m); %s })"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason=NEEDED[1].kwargs["reason"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_foreign_page_starts_no_run(window, server: Server, foreign: int, name: str):
+    before = runs(server)
+    for attack in ATTACKS.values():
+        page = window.new_page()
+        page.goto(f"http://{name}:{foreign}/")
+        page.evaluate(TRY % attack, [f"{server.url}/graphql", MUTATION])
+        page.close()
+    assert runs(server) == before
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason=NEEDED[1].kwargs["reason"])
+def test_a_page_under_a_name_that_resolves_to_this_machine_reads_and_starts_nothing(window, server: Server):
+    """DNS rebinding: to the browser this is one site, so that no header of another one is sent."""
+    before, page = runs(server), window.new_page()
+    assert page.goto(server.url.replace("127.0.0.1", "evil.example") + "/server_info").status == 403
+    asked = """async m => { const answer = await fetch('/graphql', {method: 'POST',
+        headers: {'content-type': 'application/json'}, body: JSON.stringify({query: m})}); return answer.status }"""
+    assert page.evaluate(asked, COUNT) == 403
+    assert page.evaluate(asked, MUTATION) == 403
+    assert runs(server) == before
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason=NEEDED[1].kwargs["reason"])
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_our_own_page_starts_a_run(window, server: Server, name: str):
+    before, page = runs(server), window.new_page()
+    page.set_default_timeout(WAIT)
+    refused = []
+    page.on("response", lambda answer: answer.status in (403, 405, 413, 415) and refused.append(answer.url))
+    page.goto(server.url.replace("127.0.0.1", name) + "/assets/studio/raw_dataset", wait_until="domcontentloaded")
+    page.get_by_role("button", name="Materialize").first.click()
+    until(lambda: runs(server) == before + 1, 120)
+    assert refused == []
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason=NEEDED[1].kwargs["reason"])
+def test_a_link_to_our_page_may_be_followed_but_not_framed(window, server: Server, foreign: int):
+    page = window.new_page()
+    page.goto(f"http://evil.example:{foreign}/")
+    page.evaluate("url => { location.href = url }", f"{server.url}/asset-groups")
+    page.wait_for_url(f"{server.url}/**")
+    page.get_by_text("Materialize all").first.wait_for(timeout=WAIT)
+    page.goto(f"http://evil.example:{foreign}/")
+    page.evaluate("url => { document.body.innerHTML = `<iframe src='${url}'></iframe>` }", f"{server.url}/asset-groups")
+    page.wait_for_timeout(2000)
+    assert all("graphql" not in frame.url and not frame.title() for frame in page.frames[1:])
+    page.close()
