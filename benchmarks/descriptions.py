@@ -28,9 +28,9 @@ from parler_assets import storage
 from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions import describe_corpus, sentences
 from parler_assets.speech.descriptions import writer as writing
+from parler_assets.speech.descriptions.attributes import attributes_of
 from parler_assets.speech.descriptions.engines import Request
 from parler_assets.speech.descriptions.prompts import Prompt
-from parler_assets.speech.descriptions.situations import attributes_of
 from tests.support.described import SPEAKERS, STYLES, labels, write_bins
 from tests.support.tiny_chat import write_tiny_chat
 

@@ -15,7 +15,7 @@ import gzip
 import json
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / "parler_assets" / "speech" / "annotation" / "lexicon"
+FOLDER = Path(__file__).parents[1] / "parler_assets" / "speech" / "lexicon"
 VOWELS = "AA ɑ AE æ AH ʌ AO ɔ AW aʊ AY aɪ EH ɛ ER ɜ˞ EY eɪ IH ɪ IY i OW oʊ OY ɔɪ UH ʊ UW u"
 CONSONANTS = "B b CH tʃ D d DH ð F f G ɡ HH h JH dʒ K k L l M m N n NG ŋ P p R ɹ S s SH ʃ T t TH θ V v W w Y j Z z ZH ʒ"
 

@@ -87,8 +87,8 @@ def hub_revisions(recipe: Recipe) -> dg.SensorDefinition | None:
 
 def _commits(sources: dict[str, HubSource]) -> tuple[dict[str, str], list[str]]:
     """Corpus to its commit now, and why some have none: one that cannot be asked does not hide the others."""
+    from parler_assets.hub.errors import SourceError
     from parler_assets.speech.sources.hub import current_revision
-    from parler_assets.speech.sources.source import SourceError
 
     found, silent = {}, []
     for name, source in sources.items():

@@ -37,7 +37,7 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.release.hub import HubError
         from parler_assets.tts.release.publish import ReleaseRefused, publish
 
-        written = [name for name, corpus in recipe.corpora.items() if corpus.written]
+        written = [name for name, corpus in recipe.corpora.items() if corpus.annotated_here]
         bins = {name: workspace.lane(name, "text_bins") for name in written}
         texts = {name: workspace.lane(name, "llm_descriptions") for name in written}
         try:
@@ -76,7 +76,6 @@ def registered(
 
 def lineage(recipe: Recipe, workspace: Workspace, bins: dict):
     """What the finished stages say about where this checkpoint came from."""
-    from parler_assets.hub.files import known_commit
     from parler_assets.storage import read_manifest
     from parler_assets.tts.release.publish import Lineage, recipe_digest
 
@@ -84,16 +83,36 @@ def lineage(recipe: Recipe, workspace: Workspace, bins: dict):
     stages |= {f"{name}/raw_dataset": workspace.lane(name, "raw_dataset") for name in recipe.corpora}
     stages |= {f"{name}/text_bins": folder for name, folder in bins.items()}
     versions = {name: read_manifest(folder).digest for name, folder in sorted(stages.items())}
-    hub = {name: corpus.source for name, corpus in recipe.corpora.items() if isinstance(corpus.source, HubSource)}
-    commits = {name: known_commit(source.repo, source.revision, workspace.cache) for name, source in hub.items()}
     base = workspace.recall(workspace.base_checkpoint)
+    at = f" at `{base['revision']}`" if base.get("revision") else ""
     return Lineage(
         checkpoint=workspace.finetuned_path(),
         training_set=workspace.training_set,
         scorecard=workspace.scorecard,
         bins=bins,
         versions=versions | {"finetuned_checkpoint": workspace.recall(workspace.finetuned_checkpoint)["digest"]},
-        revisions={name: commit for name, commit in commits.items() if commit},
-        base=f"`{recipe.base.repo}`" if recipe.base.repo else f"a checkpoint with digest `{base['digest']}`",
+        revisions=built_from(recipe, workspace),
+        base=f"`{recipe.base.repo}`{at}" if recipe.base.repo else f"a checkpoint with digest `{base['digest']}`",
         recipe_digest=recipe_digest(recipe),
     )
+
+
+def built_from(recipe: Recipe, workspace: Workspace) -> dict[str, str]:
+    """Corpus to the commits that its clips and descriptions in the training set were built from."""
+    from parler_assets.hub.revisions import is_commit
+
+    found = workspace.commits()
+    pinned = {
+        name: {corpus.source.repo: corpus.source.revision}
+        for name, corpus in recipe.corpora.items()
+        if isinstance(corpus.source, HubSource) and is_commit(corpus.source.revision)
+    }
+    stated = {name: pinned.get(name, {}) | found.get(name, {}) for name in recipe.corpora}
+    return {name: _listed(by) for name, by in stated.items() if by}
+
+
+def _listed(commits: dict[str, str]) -> str:
+    """One commit as it is, several with their repositories."""
+    if len(commits) == 1:
+        return next(iter(commits.values()))
+    return ", ".join(f"`{repo}` {commit}" for repo, commit in commits.items())

@@ -23,7 +23,7 @@ def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChe
     raw, tags, bins = stage("raw_dataset"), stage("continuous_tags"), stage("text_bins")
     texts, codes = stage("llm_descriptions"), stage("dac_codes")
     checks = {"raw_dataset": raw_checks(raw, recipe.shards.max_set_aside), "dac_codes": code_checks(codes, raw)}
-    if corpus.written:
+    if corpus.annotated_here:
         checks["continuous_tags"] = tag_checks(tags, raw)
         checks["text_bins"] = bin_checks(bins, tags, estimated=recipe.binning.edges == "estimated")
         checks["llm_descriptions"] = written_checks(texts, bins, raw, corpus, recipe)
@@ -97,7 +97,7 @@ def code_checks(codes: Folder, raw: Folder) -> list[Check]:
 
 def names_in(corpus: Corpus, recipe: Recipe) -> set[str]:
     """The names that descriptions of this corpus must hold; nobody's, where the recipe's prompt names no speaker."""
-    from parler_assets.speech.descriptions.situations import columns_of
+    from parler_assets.speech.descriptions.attributes import columns_of
 
     named = recipe.describing.captions == ["named"] and "speaker" in columns_of(recipe.describing.prompt)
     return (set(corpus.speaker_names.values()) or set(corpus.genders)) if named else set()

@@ -24,9 +24,9 @@ def init(
     gender: Annotated[str | None, typer.Option(help="male or female: pitch is described relative to it")] = None,
 ) -> None:
     """Draft a recipe for your own recordings."""
+    from parler_assets.hub.errors import SourceError
     from parler_assets.recipe import RecipeError, load_recipe
     from parler_assets.speech.sources.draft import OwnDataError, draft_recipe
-    from parler_assets.speech.sources.source import SourceError
 
     chosen = re.sub(r"[^a-z0-9]+", "_", (name or folder.resolve().name).lower()).strip("_")
     file = Path(f"{chosen}.yaml")
@@ -83,10 +83,9 @@ def annotate(
 
 def measure(folder: Path, output: Path, annotation: Annotation, binning: Binning, device: str, rebuild: bool) -> None:
     """Annotate the folder and say where results are."""
+    from parler_assets.hub.errors import AnnotatorError, SourceError
     from parler_assets.speech.annotate_folder import annotate_folder
-    from parler_assets.speech.annotation.stage import AnnotatorError
     from parler_assets.speech.binning.edges import BinError
-    from parler_assets.speech.sources.source import SourceError
     from parler_assets.storage import ShardError
 
     if output.resolve() == folder.resolve():

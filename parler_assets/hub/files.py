@@ -2,86 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import re
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from parler_assets.hub.errors import SourceError
+from parler_assets.hub.revisions import settled_commit, snapshot_here
 from parler_assets.intake import Refusal
 from parler_assets.intake.cards import front_matter
 from parler_assets.intake.files import read_bytes
-from parler_assets.speech.sources.source import SourceError
-from parler_assets.storage import write_json
 
 CONVERTED = "refs/convert/parquet"  # the branch where the Hub keeps its own Parquet copy of a public data set
-COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-def ask_commit(repo: str, revision: str) -> str:
-    """The commit that a revision means now, asked of the Hub.
-
-    Raises:
-        SourceError: the Hub knows no such data set or revision.
-        ConnectionError: the Hub cannot be reached, or HF_HUB_OFFLINE is set.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-    try:
-        return HfApi().dataset_info(repo, revision=revision).sha or revision
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise SourceError(
-            f"no data set {repo} with revision {revision} that this account may read: check repo and revision in the "
-            f"recipe; a gated or private set needs HF_TOKEN ({type(error).__name__})"
-        ) from None
-    except Exception as error:  # the Hub's own, and those of the HTTP library below it, which are no OSError
-        raise ConnectionError(f"cannot ask the Hub for the commit of {repo}: {type(error).__name__}") from None
-
-
-def settled_commit(repo: str, revision: str, cache: Path) -> str:
-    """The commit to read: the revision itself, what the Hub says now, or, without a network, what it said last.
-
-    Raises:
-        SourceError: not known at all: the data set was never fetched and the Hub cannot be reached.
-    """
-    if COMMIT.fullmatch(revision):
-        return revision
-    note = _note(repo, revision, cache)
-    try:
-        commit = ask_commit(repo, revision)
-    except ConnectionError as error:
-        return _last_known(repo, revision, note, str(error))
-    write_json(note, {"repo": repo, "revision": revision, "commit": commit})
-    return commit
-
-
-def known_commit(repo: str, revision: str, cache: Path) -> str | None:
-    """The commit that was read last, without asking the Hub; None when none was."""
-    if COMMIT.fullmatch(revision):
-        return revision
-    note = _note(repo, revision, cache)
-    return json.loads(note.read_text(encoding="utf-8"))["commit"] if note.is_file() else None
-
-
-def _note(repo: str, revision: str, cache: Path) -> Path:
-    return cache / "hub" / f"{repo.replace('/', '--')}@{revision.replace('/', '--')}.json"
-
-
-def _last_known(repo: str, revision: str, note: Path, reason: str) -> str:
-    if note.is_file():
-        return json.loads(note.read_text(encoding="utf-8"))["commit"]
-    folder = _snapshot(repo, revision)
-    if folder is None:
-        raise SourceError(f"{reason}; and {repo} was never fetched to this machine: connect once, or fill HF_HOME")
-    return folder.name
 
 
 class RepoFiles:
-    """The files of one data set repository at one commit."""
+    """The files of one data set repository at one commit.
 
-    def __init__(self, repo: str, commit: str) -> None:
-        self.repo, self.commit = repo, commit
+    Args:
+        notes: where the commits of branches are kept, see `settled_commit`.
+    """
+
+    def __init__(self, repo: str, commit: str, notes: Path | None = None) -> None:
+        self.repo, self.commit, self.notes = repo, commit, notes
         self._names = _list_files(repo, commit)
         self._card = self._read_card()
 
@@ -94,10 +37,10 @@ class RepoFiles:
         found = self._declared(config, split) or self._by_convention(config, split)
         if found:
             return self, found
-        if self.commit != CONVERTED and self._converted is not None:
-            found = self._converted._by_convention(config, split)
-            if found:
-                return self._converted, found
+        converted = self._converted
+        found = converted._by_convention(config, split) if converted else []
+        if converted and found:
+            return converted, found
         raise SourceError(
             f"{self.repo} has no Parquet files of config {config!r}, split {split!r}; it offers {self._offers()}. Set "
             "config and split of the source to what its page shows"
@@ -127,10 +70,10 @@ class RepoFiles:
                 return rows[-1] if rows and isinstance(rows[-1], int) and rows[-1] >= 0 else None
         return None
 
-    @property
+    @cached_property
     def _converted(self) -> RepoFiles | None:
         try:
-            return RepoFiles(self.repo, CONVERTED)
+            return RepoFiles(self.repo, settled_commit(self.repo, CONVERTED, self.notes))
         except SourceError:
             return None
 
@@ -184,24 +127,13 @@ def _list_files(repo: str, commit: str) -> list[str]:
     try:
         return HfApi().list_repo_files(repo, repo_type="dataset", revision=commit)
     except Exception as error:
-        folder = _snapshot(repo, commit)
+        folder = snapshot_here(repo, commit)
         if folder is None:
             raise SourceError(
                 f"cannot list the files of {repo} at {commit} ({type(error).__name__}), and they were never fetched to "
                 "this machine: connect once, or fill HF_HOME"
             ) from None
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def _snapshot(repo: str, revision: str) -> Path | None:
-    """The folder of a revision in the Hub's cache on this machine."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from parler_assets import storage
+from parler_assets.hub.errors import AnnotatorError
+from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.recipe import Annotation
-from parler_assets.speech.annotation.praat import AnnotatorError
 
 FOLDER = "PARLER_WEIGHTS"  # environment variable: a folder with weight files, for machines without a network
 
@@ -41,10 +43,12 @@ class Weights:
         Raises:
             AnnotatorError: it is in neither place.
         """
+        return self.own_file() or self._from_hub(f"put it into a folder and name that folder in {FOLDER}{self.remedy}")
+
+    def own_file(self) -> Path | None:
+        """The file in the user's folder, which goes before the Hub's."""
         folder = os.environ.get(FOLDER)
-        if folder and (Path(folder) / self.name).is_file():
-            return Path(folder) / self.name
-        return self._from_hub(f"put it into a folder and name that folder in {FOLDER}{self.remedy}")
+        return Path(folder) / self.name if folder and (Path(folder) / self.name).is_file() else None
 
     def _from_hub(self, remedy: str) -> Path:
         if self.repo is None:
@@ -93,6 +97,24 @@ def needed(settings: Annotation) -> list[Weights]:
     chosen = [penn(settings)] if settings.pitch.startswith("penn") else []
     chosen += [brouhaha(settings)] if settings.room.startswith("brouhaha") else []
     return chosen + ([SQUIM] if settings.quality == "squim" else [])
+
+
+def pinned(settings: Annotation, notes: Path | None = None) -> Annotation:
+    """The settings with commits in place of branches, for the files that come from the Hub; see `hub.revisions`.
+
+    Where no commit is known the branch stays, and fetching the file says what to do.
+    """
+    commits: dict[str, str] = {}
+    for key, file in {"pitch_revision": penn(settings), "room_revision": brouhaha(settings)}.items():
+        if file in needed(settings) and not file.own_file():
+            with suppress(RevisionError):
+                commits[key] = settled_commit(str(file.repo), str(file.revision), notes, "model")
+    return settings.model_copy(update=commits)
+
+
+def commits(settings: Annotation) -> dict[str, str]:
+    """Repository to the commit of what the chosen annotators load from the Hub, of settings that are pinned."""
+    return {str(file.repo): str(file.revision) for file in needed(settings) if file.repo and not file.own_file()}
 
 
 def digests(settings: Annotation, tagged: Path | None = None) -> dict[str, str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def stage_metadata(result: StageResult, columns: Sequence[str] | None = None) -> dict[str, Any]:
     """The part every stage shows. `columns` are those of the first rows; None takes all but audio and codes."""
     from parler_assets import storage
+    from parler_assets.hub.revisions import COMMITS
 
     manifest = result.manifest
     metadata: dict[str, Any] = {
@@ -31,6 +32,8 @@ def stage_metadata(result: StageResult, columns: Sequence[str] | None = None) ->
         "seconds": round(result.seconds, 2),
         "folder": dg.MetadataValue.path(str(result.folder)),
     }
+    if manifest.facts.get(COMMITS):
+        metadata["commits"] = dg.MetadataValue.json(manifest.facts[COMMITS])
     if manifest.set_aside:
         metadata |= _set_aside(manifest.set_aside)
     if manifest.shards:

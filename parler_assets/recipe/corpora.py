@@ -112,5 +112,6 @@ class Corpus(Section):
         return self
 
     @property
-    def written(self) -> bool:
+    def annotated_here(self) -> bool:
+        """Whether this project writes its descriptions, from tags and bins of its own."""
         return isinstance(self.descriptions, WrittenDescriptions)

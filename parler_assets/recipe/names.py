@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import read_text
 from parler_assets.intake.names import shown
-
-if TYPE_CHECKING:
-    from parler_assets.recipe.loading import Recipe
+from parler_assets.recipe.corpora import Corpus
+from parler_assets.recipe.evaluation import Evaluation
+from parler_assets.recipe.speech import Describing
 
 NAME = re.compile(r"[^\W\d_][\w'’.-]*(?: [\w'’.-]+){0,3}")
 PLAIN = re.compile(r"[^\W\d_][\w'’-]*(?:[ _][\w'’-]+){0,2}")
@@ -37,12 +37,20 @@ _STATES: dict[str, list[str]] = {
 _BLOCK = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 
 
+class Described(Protocol):
+    """The sections of a recipe that name speakers, styles and rates."""
+
+    corpora: dict[str, Corpus]
+    describing: Describing
+    evaluation: Evaluation
+
+
 def sayable(kind: str, value: str) -> bool:
     """Whether a description can state this value of `name`, `style` or `speaking_rate`."""
     return len(value) <= LONGEST and bool(_RULES[kind][0].fullmatch(value))
 
 
-def unusable_names(recipe: Recipe) -> Iterator[str]:
+def unusable_names(recipe: Described) -> Iterator[str]:
     """Every speaker, style and rate of a recipe that its descriptions would have to state and cannot."""
     named = "named" in recipe.describing.captions
     stated = [kind for kind in _stated(recipe.describing.prompt) if named or kind != "name"]
@@ -50,7 +58,7 @@ def unusable_names(recipe: Recipe) -> Iterator[str]:
     given = {("evaluation.speakers", "name"): asked.speakers, ("evaluation.styles", "style"): asked.styles}
     given |= {("evaluation.rates", "speaking_rate"): asked.rates}
     for corpus, section in recipe.corpora.items():
-        if section.written:
+        if section.annotated_here:
             given[f"corpora.{corpus}.speaker_names", "name"] = list(section.speaker_names.values())
     for (key, kind), values in given.items():
         for value in (value for value in values if kind in stated and value.strip()):

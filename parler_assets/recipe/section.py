@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 SHOWN, LONGEST_KEY = 20, 200  # problems that a message lists; characters of a key in it
 
@@ -16,6 +17,16 @@ class RecipeError(ValueError):
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either_spelling(cls, given: Any) -> Any:
+        """`license` is read as `licence` is."""
+        if not isinstance(given, dict) or "license" not in given or "licence" not in cls.model_fields:
+            return given
+        if "licence" in given:
+            raise ValueError("licence and license are the same key: keep one of them")
+        return {("licence" if key == "license" else key): value for key, value in given.items()}
 
 
 def digest(*sections: BaseModel | dict | list | str | int | float | None) -> str:

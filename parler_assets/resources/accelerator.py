@@ -14,12 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from filelock import FileLock, Timeout
 from pydantic import Field
 
 logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from parler_assets.storage import Executor
 
 RAY = "PARLER_RAY"  # Ray cluster for tags and codes: auto, ray://host:10001, local; unset: none
 PAUSE = 1.0  # seconds between two looks for a free card
@@ -142,14 +146,14 @@ class Accelerator(dg.ConfigurableResource):
         return acquire(self.device, cards)
 
     @contextmanager
-    def spread(self, on_gpu: bool = True) -> Iterator[str]:
-        """The device for work that is cut into shards: one of this machine, or that of each worker of a Ray cluster."""
+    def spread(self, on_gpu: bool = True) -> Iterator[tuple[str, Executor | None]]:
+        """The device for work that is cut into shards, and who makes them: this process, or a Ray cluster's workers."""
         address = os.environ.get(RAY, "")
         if not address:
             with self.acquire(1 if on_gpu else 0) as device:
-                yield device
+                yield device, None
             return
         from parler_assets.storage.executors import over_ray
 
-        with over_ray(address, self.ray_gpus):
-            yield "cuda" if self.ray_gpus else "cpu"
+        with over_ray(address, self.ray_gpus) as executor:
+            yield "cuda" if self.ray_gpus else "cpu", executor

@@ -104,7 +104,17 @@ class Workspace(dg.ConfigurableResource):
         from parler_assets.storage import read_manifest
 
         version = read_manifest(self.training_set).digest
-        return TrainingInputs(self.training_set, self.base_path(), version, self.recall(self.base_checkpoint)["digest"])
+        base = self.recall(self.base_checkpoint)["digest"]
+        return TrainingInputs(self.training_set, self.base_path(), version, base, self.commits())
+
+    def commits(self) -> dict[str, dict[str, str]]:
+        """Corpus, or `base`, to the repositories and commits that the training set and the base were built from."""
+        from parler_assets.hub.revisions import COMMITS
+        from parler_assets.storage import read_manifest
+
+        base = self.recall(self.base_checkpoint)
+        started = {"base": {base["repository"]: base["revision"]}} if base.get("revision") else {}
+        return read_manifest(self.training_set).facts.get(COMMITS, {}) | started
 
 
 def workspace_of(recipe: str) -> Workspace:

@@ -6,13 +6,11 @@ added. Each is labelled in the words of v01 by seven bins of equal width over th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib import resources
 
 from parler_assets.recipe import Describing, SyntheticSource
 from parler_assets.sample.plan import PlannedClip, generic_clips
+from parler_assets.speech.binning.edges import published_labels
 from parler_assets.speech.descriptions import describe_attributes, sentences
 
 WORDINGS = 16  # sentences that one set of attributes is said in
@@ -24,13 +22,6 @@ RANGES = {
     "speech_monotony": (0.0, 99.0),
     "noise": (0.0, 45.0),
     "reverberation": (6.0, 40.0),
-}
-_LABELS = {
-    "speaking_rate": "speaker_rate_bins",
-    "pitch": "speaker_level_pitch_bins",
-    "speech_monotony": "utterance_level_std",
-    "noise": "snr_bins",
-    "reverberation": "reverberation_bins",
 }
 
 
@@ -75,11 +66,5 @@ def known_labels(clip: PlannedClip) -> dict[str, str]:
 def label(attribute: str, value: float) -> str:
     """The label of v01 whose bin `value` falls in; values outside the range get the outermost one."""
     low, high = RANGES[attribute]
-    words = labels()[_LABELS[attribute]]
+    words = published_labels("v01")[attribute]
     return words[min(max(int((value - low) / (high - low) * len(words)), 0), len(words) - 1)]
-
-
-@lru_cache(maxsize=1)
-def labels() -> dict[str, list[str]]:
-    file = resources.files("parler_assets.speech.binning") / "data" / "labels_v01.json"
-    return json.loads(file.read_text(encoding="utf-8"))

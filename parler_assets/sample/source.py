@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from parler_assets.hub.errors import SourceError
 from parler_assets.recipe import SyntheticSource, digest
 from parler_assets.speech.audio import encode
-from parler_assets.speech.sources.source import RawClip, SourceError
+from parler_assets.speech.sources.source import RawClip
 
 VERSION = "1"  # of the voices, sentences and effects in parler_assets.sample
 
 
 class SyntheticCorpus:
     """Clips spoken by espeak-ng, bit for bit the same on every machine with the same wheel."""
+
+    commits: Mapping[str, str] = {}
 
     def __init__(self, source: SyntheticSource) -> None:
         self.source = source

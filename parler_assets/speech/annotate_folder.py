@@ -1,14 +1,11 @@
 """Annotate a folder of recordings without a recipe: tags, bins, plots and a report.
 
-    python -m parler_assets.speech.annotate_folder FOLDER OUTPUT
-
 The folder may hold a table of texts (`metadata.csv`, `.tsv`, `.jsonl`, or LJSpeech's), or sound files alone: then
 everything but the speaking rate is measured. A second call goes on where the first one stopped.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,15 +148,3 @@ def _missing(table: pa.Table) -> list[str]:
     return [
         f"- {reason}: {len(ids)} clip{'s' * (len(ids) > 1)}, such as {', '.join(ids[:3])}" for reason, ids in often
     ] or ["none"]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("output", type=Path)
-    arguments = parser.parse_args()
-    print(annotate_folder(arguments.folder, arguments.output).report)
-
-
-if __name__ == "__main__":
-    main()

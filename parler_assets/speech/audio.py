@@ -12,6 +12,8 @@ import soxr
 from parler_assets.intake import Refusal
 from parler_assets.intake.sounds import read_sound
 
+SHORTEST = 0.06  # seconds; below this no pitch tracker or codec has a frame to work on
+SILENCE = 1e-4  # samples that never move further than this are digital silence
 STREAMED = 0x7FFFF000  # what is written to a pipe states such a length or more: nobody knew it then
 
 
@@ -29,6 +31,10 @@ class Clip:
     @property
     def seconds(self) -> float:
         return len(self.samples) / self.rate
+
+    @property
+    def silent(self) -> bool:
+        return bool(np.ptp(self.samples) < 2 * SILENCE)
 
     def at(self, rate: int) -> Clip:
         """The same clip at another sampling rate."""

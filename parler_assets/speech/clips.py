@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
+from parler_assets.hub.revisions import COMMITS
 from parler_assets.intake.names import shown, text_problem
 from parler_assets.recipe import Corpus, Shards, digest
-from parler_assets.speech.audio import AudioError, Clip, decode
+from parler_assets.speech.audio import SHORTEST, AudioError, Clip, decode
 from parler_assets.speech.sources import RawClip, Source, open_source
 from parler_assets.storage import Part, SetAside, ShardError, StageResult
 
 VERSION = "1"
 STAGE = "raw_dataset"
-SHORTEST = 0.06  # seconds; below this no pitch tracker or codec has a frame to work on
-SILENCE = 1e-4  # samples that never move further than this are digital silence
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -72,7 +70,15 @@ def store_clips(
         return Part(pa.Table.from_pylist(rows, schema=SCHEMA), aside)
 
     parts = -(-len(ids) // settings.rows)
-    return storage.build(folder, fingerprint, parts, make, label=STAGE, rebuild=rebuild)
+    return storage.build(
+        folder,
+        fingerprint,
+        parts,
+        make,
+        label=STAGE,
+        facts=lambda: {COMMITS: dict(source.commits)},
+        rebuild=rebuild,
+    )
 
 
 class Unusable(ValueError):
@@ -96,7 +102,7 @@ def _usable(clip: RawClip, row: int, first_seen: Mapping[str, int], texts: bool)
         raise Unusable(f"audio {error}") from None
     if sound.seconds < SHORTEST:
         raise Unusable(f"too short: {sound.seconds * 1000:.0f} ms, at least {SHORTEST * 1000:.0f} ms are needed")
-    if np.ptp(sound.samples) < 2 * SILENCE:
+    if sound.silent:
         raise Unusable("silent: the samples never move")
     return clip, sound
 

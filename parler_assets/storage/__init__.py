@@ -12,19 +12,20 @@ from parler_assets.storage.manifest import (
 )
 from parler_assets.storage.reading import iterate, read, read_shard
 from parler_assets.storage.writing import (
+    Executor,
     Part,
     StageResult,
     Streamed,
     build,
     build_shard,
     exclusive,
-    helpers,
     map_shards,
 )
 
 __all__ = [
     "MANIFEST",
     "SCHEMA_VERSION",
+    "Executor",
     "Manifest",
     "Part",
     "SetAside",
@@ -35,7 +36,6 @@ __all__ = [
     "build",
     "build_shard",
     "exclusive",
-    "helpers",
     "iterate",
     "map_shards",
     "read",

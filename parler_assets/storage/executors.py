@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from parler_assets.storage.writing import helpers
+from parler_assets.storage.writing import Executor
 
 RETRIES = 3  # how often a shard is begun again after its worker died, for example for want of memory
 
@@ -24,8 +24,8 @@ class SpreadError(RuntimeError):
 
 
 @contextmanager
-def over_ray(address: str, gpus: float = 0, **options: Any) -> Iterator[None]:
-    """Inside the block, stages built by `storage.build` get their missing shards from the workers of a Ray cluster.
+def over_ray(address: str, gpus: float = 0, **options: Any) -> Iterator[Executor]:
+    """The workers of a Ray cluster, to be handed to `storage.build` until the block ends.
 
     Args:
         address: `local` starts workers on this machine; `auto` or `ray://host:10001` joins a cluster.
@@ -36,11 +36,9 @@ def over_ray(address: str, gpus: float = 0, **options: Any) -> Iterator[None]:
         SpreadError: Ray is not installed, or there is no cluster at the address.
     """
     ray = _joined(address, options)
-    former = helpers.set(partial(_make_all, ray, gpus))
     try:
-        yield
+        yield partial(_make_all, ray, gpus)
     finally:
-        helpers.reset(former)
         ray.shutdown()
 
 

@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,8 +30,8 @@ from parler_assets.storage.reading import read_shard
 
 logger = logging.getLogger(__name__)
 
-# Who makes missing shards ahead of `build`: given their numbers and what makes one. Set by `spread.over_ray`.
-helpers: ContextVar[Callable[[Sequence[int], Callable[[int], None]], None] | None] = ContextVar("helpers", default=None)
+# Who makes missing shards: given their numbers and what makes one, it returns when all are made.
+Executor = Callable[[Sequence[int], Callable[[int], None]], None]
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ def build(
     label: str = "",
     facts: Callable[[], dict] | None = None,
     rebuild: bool = False,
+    executor: Executor | None = None,
 ) -> StageResult:
     """Run `make` for every part that is not there yet and publish the manifest.
 
@@ -85,6 +85,7 @@ def build(
         label: what the progress bar says.
         facts: called once after the last shard; its JSON-able result is kept in the manifest.
         rebuild: forget a finished output of the same fingerprint first.
+        executor: who makes the missing shards, such as the workers of `executors.over_ray`; None: this process.
     """
     started = time.perf_counter()
     with exclusive(folder):
@@ -93,7 +94,8 @@ def build(
         manifest = _finished(folder, fingerprint)
         if manifest:
             return StageResult(folder, manifest, reused=True, seconds=time.perf_counter() - started)
-        _with_help(folder, fingerprint, parts, make)
+        if executor:
+            _make_ahead(folder, fingerprint, parts, make, executor)
         shards, aside = [], []
         for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
             shard, kept_out = _shard(folder, fingerprint, index, make)
@@ -130,12 +132,11 @@ def build_shard(folder: Path, fingerprint: str, index: int, make: Callable[[int]
     _shard(folder, fingerprint, index, make)
 
 
-def _with_help(folder: Path, fingerprint: str, parts: int, make: Callable[[int], Part]) -> None:
-    """Have missing shards made by helpers, if there are any; `build` then checks each against its record."""
-    ask = helpers.get()
+def _make_ahead(folder: Path, fingerprint: str, parts: int, make: Callable[[int], Part], executor: Executor) -> None:
+    """Have missing shards made by others; `build` then checks each against its record."""
     missing = [index for index in range(parts) if not (folder / f"{_name(index, fingerprint)}.json").is_file()]
-    if ask and missing:
-        ask(missing, partial(build_shard, folder, fingerprint, make=make))
+    if missing:
+        executor(missing, partial(build_shard, folder, fingerprint, make=make))
 
 
 def _name(index: int, fingerprint: str) -> str:
@@ -214,6 +215,7 @@ def map_shards(
     label: str = "",
     facts: Callable[[], dict] | None = None,
     rebuild: bool = False,
+    executor: Executor | None = None,
 ) -> StageResult:
     """A stage whose shard `i` is made from shard `i` of `source` alone. The source's digest joins the fingerprint."""
     manifest = read_manifest(source)
@@ -222,4 +224,5 @@ def map_shards(
     def make(index: int) -> Part:
         return transform(read_shard(source, manifest.shards[index], columns))
 
-    return build(folder, combined, len(manifest.shards), make, label=label, facts=facts, rebuild=rebuild)
+    parts = len(manifest.shards)
+    return build(folder, combined, parts, make, label=label, facts=facts, rebuild=rebuild, executor=executor)

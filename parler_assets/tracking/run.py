@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,6 +175,7 @@ class TrainingInputs:
     base: Path
     set_digest: str
     base_digest: str
+    commits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def digests(self) -> tuple[str, str]:
@@ -182,6 +183,6 @@ class TrainingInputs:
 
     def record(self, settings: Mapping[str, Any], run: Run) -> None:
         """A training's settings and data sets: what a run is described by before its first metric."""
-        run.params(settings)
+        run.params({**settings, "commits": self.commits})
         run.input("training_set", self.training_set, self.set_digest, "train")
         run.input("base_checkpoint", self.base, self.base_digest, "base")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from parler_assets import storage
+from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.intake import Refusal
 from parler_assets.intake.folders import Folders
 from parler_assets.intake.json_documents import read_json
 from parler_assets.recipe import Base
 
-PINS = "pins.json"
 DESCRIPTION = "description_tokenizer"  # folder of a checkpoint whose descriptions have their own tokenizer
 _PARTS = ("text_encoder", "audio_encoder", "decoder")
 _WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "README.md", "LICENSE*"]
@@ -47,12 +45,11 @@ class BaseCheckpoint:
     licence: str | None
 
 
-def fetch_base(base: Base, folder: Path) -> BaseCheckpoint:
+def fetch_base(base: Base, folder: Path, shipped: Path | None = None) -> BaseCheckpoint:
     """Make the base checkpoint available on this machine.
 
-    A Hub repository is copied into a folder named after its commit: a branch is resolved the first time and kept in
-    `folder/pins.json`, so that later runs use the same commit until that file is removed. A local path, or the
-    checkpoint shipped with the package, is used where it lies.
+    A Hub repository is copied into a folder named after its commit (`hub.revisions` says which that is). A local path,
+    or the `shipped` one where the recipe names none, is used where it lies.
 
     Raises:
         BaseError: no such folder, not a safetensors checkpoint in the published layout, or it cannot be fetched.
@@ -60,31 +57,19 @@ def fetch_base(base: Base, folder: Path) -> BaseCheckpoint:
     folder.mkdir(parents=True, exist_ok=True)
     revision = None
     if base.repo:
-        revision = pinned_revision(base.repo, base.revision, folder / PINS)
+        try:
+            revision = settled_commit(base.repo, base.revision, folder, "model")
+        except RevisionError as error:
+            raise BaseError(str(error)) from None
         path = _download(base.repo, revision, folder / revision[:12])
     elif base.path:
         path = Path(base.path)
+    elif shipped:
+        path = shipped
     else:
-        from parler_assets.sample import base_path
-
-        path = base_path()
+        raise BaseError("no base checkpoint: set base.path to a checkpoint folder or base.repo to a Hub repository")
     validate_base(path)
     return BaseCheckpoint(path, checkpoint_digest(path), revision, base.licence)
-
-
-def pinned_revision(repo: str, revision: str, pins: Path) -> str:
-    """The commit of `repo` at `revision`: from the pins file, else asked of the Hub once and written there."""
-    if re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
-    known = json.loads(pins.read_text(encoding="utf-8")) if pins.is_file() else {}
-    key = f"{repo}@{revision}"
-    if key not in known:
-        from huggingface_hub import HfApi
-
-        with _explained(f"ask the Hub for the commit of {repo} ({revision})"):
-            known[key] = HfApi().model_info(repo, revision=revision).sha
-        storage.write_json(pins, known)
-    return known[key]
 
 
 def _download(repo: str, commit: str, folder: Path) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
-from parler_assets.recipe import SHIPPED, RecipeError, digest, load_recipe
+from parler_assets.recipe import SHIPPED, Base, RecipeError, digest, load_recipe
 
 MINIMAL = {
     "name": "mine",
@@ -113,3 +114,10 @@ def test_digest_follows_the_section_alone():
     other = sample.training.model_copy(update={"epochs": 9})
     assert digest(sample.training) == digest(load_recipe("sample").training)
     assert digest(sample.training) != digest(other)
+
+
+def test_licence_is_read_in_either_spelling_and_not_in_both():
+    assert Base.model_validate({"license": "MIT"}).licence == "MIT"
+    assert Base.model_validate({"license": "MIT"}) == Base(licence="MIT")
+    with pytest.raises(ValidationError, match="same key"):
+        Base.model_validate({"license": "MIT", "licence": "MIT"})

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from parler_assets import storage
 from parler_assets.assets.corpus import continuous_tags, raw_dataset
 from parler_assets.cli.app import app
+from parler_assets.hub.errors import AnnotatorError
 from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Recipe, Shards, load_recipe
 from parler_assets.resources.accelerator import Accelerator
 from parler_assets.resources.settings import settings_resource
@@ -29,7 +30,7 @@ from parler_assets.speech import audits
 from parler_assets.speech.annotate_folder import annotate_folder
 from parler_assets.speech.annotation import workers
 from parler_assets.speech.annotation.networks.fcnf0 import Fcnf0
-from parler_assets.speech.annotation.stage import AnnotatorError, annotate, tag_corpus
+from parler_assets.speech.annotation.stage import annotate, tag_corpus
 from parler_assets.speech.audio import Clip
 from parler_assets.speech.binning.bins import bin_corpus
 from parler_assets.speech.clips import build_raw_dataset

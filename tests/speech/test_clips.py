@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -39,6 +39,7 @@ class Listed:
 
     clips: list[RawClip]
     fingerprint: str = "listed"
+    commits: dict[str, str] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
         return [clip.id for clip in self.clips]
@@ -179,7 +180,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from parler_assets.recipe import Annotation, Corpus, FolderSource, Shards
-from parler_assets.speech.annotators import tag_corpus
+from parler_assets.speech.annotation.stage import tag_corpus
 from parler_assets.speech.clips import build_raw_dataset
 folder = Path(sys.argv[1])
 corpus = Corpus(source=FolderSource(kind="folder", path=folder))

@@ -378,17 +378,6 @@ def test_models_that_cannot_be_used_say_why(tiny, tmp_path):
         answers(tmp_path / "pickled", requests(1))
 
 
-def test_a_branch_is_pinned_to_its_commit_once(tmp_path, monkeypatch):
-    from parler_assets.speech.descriptions import engines
-
-    monkeypatch.setattr(engines, "_ask_commit", lambda model, revision: "a" * 40)
-    settings = Describing(engine="transformers", model="owner/model")
-    assert engines.pinned(settings, tmp_path) == "a" * 40
-    monkeypatch.setattr(engines, "_ask_commit", lambda model, revision: "b" * 40)
-    assert engines.pinned(settings, tmp_path) == "a" * 40
-    assert engines.model_identity(settings, tmp_path) == f"owner/model {'a' * 40}"
-
-
 # ---------------------------------------------------------------------------------------------------------------- vllm
 
 STAND_IN = """

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from parler_assets.hub.errors import AnnotatorError
 from parler_assets.recipe import Annotation
 from parler_assets.speech.annotation import penn
 from parler_assets.speech.annotation.networks import fcnf0, fcnf0_cpu, spectral
 from parler_assets.speech.annotation.penn import Penn, interpolated, viterbi_path
-from parler_assets.speech.annotation.praat import AnnotatorError, Praat, summary
+from parler_assets.speech.annotation.praat import Praat, summary
 from parler_assets.speech.audio import Clip
 from tests.support.golden_weights import fill, sound, wandering
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from parler_assets.speech.descriptions import DescriptionError
+from parler_assets.speech.descriptions.attributes import Unusable, attributes_of, columns_of
 from parler_assets.speech.descriptions.checking.faults import faults
 from parler_assets.speech.descriptions.examples import examples_of
 from parler_assets.speech.descriptions.prompts import TITLES, Prompt
-from parler_assets.speech.descriptions.situations import SITUATIONS, Unusable, attributes_of, columns_of
+from parler_assets.speech.descriptions.situations import SITUATIONS
 from tests.support.described import rows
 
 ROW = rows(1)[0]

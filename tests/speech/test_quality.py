@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from parler_assets.hub.errors import AnnotatorError
 from parler_assets.speech.annotation import sinc
 from parler_assets.speech.annotation.networks import squim as squim_network
-from parler_assets.speech.annotation.praat import AnnotatorError
 from parler_assets.speech.annotation.squim import LONGEST, Squim
 from parler_assets.speech.audio import Clip
 from tests.support.golden_weights import fill, sound

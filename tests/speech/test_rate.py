@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parler_assets.speech.annotation.rate import lexicon, phonemes, speaking_rate
+from parler_assets.speech.annotation.rate import phonemes, speaking_rate
+from parler_assets.speech.lexicon import lexicon
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden_g2p.json").read_text(encoding="utf-8"))
 BEHAVIOURS = {"before_2_2": "g2p_1.1.20230822", "since_2_2": "g2p_2.3.2"}

@@ -10,10 +10,10 @@ import torch
 from scipy.signal import fftconvolve
 from scipy.stats import spearmanr
 
+from parler_assets.hub.errors import AnnotatorError
 from parler_assets.speech.annotation import brouhaha, classical
 from parler_assets.speech.annotation.brouhaha import Brouhaha, measured, speaking
 from parler_assets.speech.annotation.networks import brouhaha as brouhaha_network
-from parler_assets.speech.annotation.praat import AnnotatorError
 from parler_assets.speech.audio import Clip
 from tests.support.golden_weights import fill, sound
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from datasets import Audio, Dataset, DatasetDict
 
-from parler_assets.hub import files as hub_files
+from parler_assets.hub import revisions
 from parler_assets.recipe import Columns, Corpus, FolderSource, HubSource, load_recipe
 from parler_assets.speech.sources import SourceError, open_source
 from parler_assets.speech.sources.hub import current_revision
@@ -125,13 +125,13 @@ def test_a_branch_is_asked_for_and_its_answer_kept(cache, tmp_path, monkeypatch)
     commit = published_corpora.expresso(cache)
     answers = iter([commit])
 
-    def ask(repo: str, revision: str) -> str:
+    def ask(repo: str, revision: str, kind: str) -> str:
         try:
             return next(answers)
         except StopIteration:
             raise ConnectionError("gone") from None
 
-    monkeypatch.setattr(hub_files, "ask_commit", ask)
+    monkeypatch.setattr(revisions, "ask_commit", ask)
     corpus = hub(repo="ylacombe/expresso", config="read")
     first = open_source(corpus, tmp_path / "cache")
     assert first.fingerprint

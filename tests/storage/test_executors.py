@@ -30,9 +30,9 @@ def test_a_cluster_that_is_not_there_is_named():
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[None]:
-    with over_ray("local", num_cpus=2):
-        yield
+def workers() -> Iterator[storage.Executor]:
+    with over_ray("local", num_cpus=2) as executor:
+        yield executor
 
 
 @pytest.fixture
@@ -41,9 +41,7 @@ def raw(tmp_path: Path) -> Path:
     write_tiny_recipe(tmp_path)
     corpus = recipe_content()["corpora"]["studio"]
     corpus["source"]["path"] = str(tmp_path / "studio")
-    token = storage.helpers.set(None)
     build_raw_dataset(Corpus.model_validate(corpus), tmp_path / "raw", Shards(rows=2), tmp_path / "cache")
-    storage.helpers.reset(token)
     return tmp_path / "raw"
 
 
@@ -53,11 +51,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_two_workers_write_what_one_process_writes(workers, raw: Path, tmp_path: Path):
     settings = Annotation(era="a", pitch="praat", room="classical")
-    assert storage.helpers.get() is not None
-    spread = tag_corpus(raw, tmp_path / "spread", settings)
-    helpers = storage.helpers.set(None)
+    spread = tag_corpus(raw, tmp_path / "spread", settings, executor=workers)
     alone = tag_corpus(raw, tmp_path / "alone", settings)
-    storage.helpers.reset(helpers)
     assert not spread.reused
     assert spread.manifest == alone.manifest
     assert files(spread.folder) == files(alone.folder)
@@ -71,7 +66,7 @@ def test_a_killed_workers_shard_is_made_again(workers, tmp_path: Path):
             os.kill(os.getpid(), signal.SIGKILL)
         return Part(pa.table({"id": [str(index)]}))
 
-    result = storage.build(tmp_path / "stage", "f", 4, make)
+    result = storage.build(tmp_path / "stage", "f", 4, make, executor=workers)
     assert storage.read(result.folder)["id"].to_pylist() == ["0", "1", "2", "3"]
     assert str(os.getpid()) not in {(tmp_path / f"seen-{index}").read_text() for index in range(4)}
 
@@ -83,4 +78,4 @@ def test_an_error_of_the_work_itself_comes_back_as_it_was(workers, tmp_path: Pat
         return Part(pa.table({"id": [str(index)]}))
 
     with pytest.raises(OSError, match="disk full"):
-        storage.build(tmp_path / "stage", "f", 2, make)
+        storage.build(tmp_path / "stage", "f", 2, make, executor=workers)

@@ -156,7 +156,7 @@ def test_map_follows_the_content_of_its_source(tmp_path):
 KILLED = """
 import os, signal, sys
 import pyarrow as pa
-from parler_assets.speech import shards
+from parler_assets import storage
 
 def make(index):
     if index == int(sys.argv[2]):

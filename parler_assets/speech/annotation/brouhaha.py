@@ -16,8 +16,8 @@ import torch
 
 from parler_assets.hub import weights
 from parler_assets.recipe import Annotation
+from parler_assets.speech.annotation.measurements import NO_SPEECH, Room
 from parler_assets.speech.annotation.networks import brouhaha as brouhaha_network
-from parler_assets.speech.annotation.room import NO_SPEECH, Room
 from parler_assets.speech.audio import Clip
 
 RATE = 16000

@@ -17,7 +17,7 @@ from importlib import resources
 
 import numpy as np
 
-from parler_assets.speech.annotation.room import NO_SPEECH, Room
+from parler_assets.speech.annotation.measurements import NO_SPEECH, Room
 
 RATE = 16000
 WINDOW, HOP = 512, 160  # 32 ms every 10 ms

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from parler_assets.hub.errors import AnnotatorError
 from parler_assets.speech.audio import Clip
 
 STEP = 0.01  # seconds between frames
 LOWEST, HIGHEST = 60.0, 600.0  # Hz
 OCTAVE_GUARD = 1.7
 LEAST_VOICED = 5  # frames
-
-
-class AnnotatorError(RuntimeError):
-    """An annotator that cannot run at all; the message names the setting and the remedy."""
 
 
 @dataclass(frozen=True)

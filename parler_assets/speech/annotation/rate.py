@@ -8,13 +8,13 @@ from CMUdict: a word that is not in it, digits included, becomes nothing; everyt
 
 from __future__ import annotations
 
-import gzip
 import re
 import unicodedata
 from functools import lru_cache
-from importlib import resources
 from itertools import groupby
 from typing import Literal
+
+from parler_assets.speech.lexicon import lexicon
 
 Behaviour = Literal["before_2_2", "since_2_2"]
 LEAST_SPEECH = 0.01  # seconds that DataSpeech puts where no speech was found
@@ -54,11 +54,3 @@ def _units(piece: str) -> list[str]:
 
 def _in_word(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
-
-
-@lru_cache(maxsize=1)
-def lexicon() -> dict[str, str]:
-    """Word to IPA (`lexicon/README.md`)."""
-    file = resources.files("parler_assets.speech.annotation") / "lexicon" / "cmudict_ipa.tsv.gz"
-    lines = gzip.decompress(file.read_bytes()).decode().splitlines()
-    return dict(line.split("\t") for line in lines)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from parler_assets.hub import weights
-from parler_assets.speech.annotation.quality import Quality
+from parler_assets.speech.annotation.measurements import Quality
 from parler_assets.speech.audio import Clip
 
 RATE = 16000

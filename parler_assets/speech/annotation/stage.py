@@ -12,25 +12,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
 from parler_assets.hub import weights
+from parler_assets.hub.revisions import COMMITS
 from parler_assets.recipe import Annotation, digest
 from parler_assets.speech.annotation import classical, rate, workers
-from parler_assets.speech.annotation.praat import AnnotatorError, Pitch, Praat
-from parler_assets.speech.annotation.quality import Quality
-from parler_assets.speech.annotation.room import Room
-from parler_assets.speech.audio import AudioError, Clip, decode
-from parler_assets.storage import Part, SetAside, StageResult
-
-__all__ = ["AnnotatorError", "annotate", "tag_corpus"]
+from parler_assets.speech.annotation.measurements import Quality, Room
+from parler_assets.speech.annotation.praat import Pitch, Praat
+from parler_assets.speech.audio import SHORTEST, AudioError, Clip, decode
+from parler_assets.storage import Executor, Part, SetAside, StageResult
 
 VERSION = "1"
 STAGE = "continuous_tags"
 RATE = 16000
-SHORTEST, SILENCE = 0.06, 1e-4  # seconds; how far samples of a clip with any sound move
 # What no tag depends on: how clips are batched changes no number beyond rounding, both eras are measured, and of
 # weights it is their content that counts.
 IRRELEVANT = {"batch_seconds", "era", "pitch_revision", "room_revision"}
@@ -56,9 +52,15 @@ MEASURED = pa.schema(
 
 
 def tag_corpus(
-    raw: Path, folder: Path, settings: Annotation, device: str = "cpu", rebuild: bool = False
+    raw: Path,
+    folder: Path,
+    settings: Annotation,
+    device: str = "cpu",
+    rebuild: bool = False,
+    executor: Executor | None = None,
 ) -> StageResult:
     """Measure every clip of a raw data set: its columns but audio, then those of `MEASURED`."""
+    settings = weights.pinned(settings)
 
     def transform(table: pa.Table) -> Part:
         clips, aside = _decoded(table)
@@ -77,8 +79,9 @@ def tag_corpus(
         transform,
         columns=[*KEPT, "audio"],
         label=STAGE,
-        facts=lambda: {"weights": files},
+        facts=lambda: {"weights": files, COMMITS: weights.commits(settings)},
         rebuild=rebuild,
+        executor=executor,
     )
 
 
@@ -186,7 +189,7 @@ def _decoded(table: pa.Table) -> tuple[list[Clip | None], list[SetAside]]:
 def _why_unusable(clip: Clip) -> str | None:
     if clip.seconds < SHORTEST:
         return f"too short to measure: {clip.seconds * 1000:.0f} ms"
-    return "silent: nothing to measure" if np.ptp(clip.samples) < 2 * SILENCE else None
+    return "silent: nothing to measure" if clip.silent else None
 
 
 def _by_sinc(clip: Clip) -> Clip:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -45,7 +46,8 @@ ATTRIBUTES = (
     Attribute("pesq_speech_quality", "pesq", "pesq_bins", "pesq"),
 )
 GENDERS = {"male": "pitch_bins_male", "female": "pitch_bins_female"}
-PITCH_LABELS = "speaker_level_pitch_bins"
+# Our label columns to DataSpeech's keys of label lists.
+LABEL_KEYS = {attribute.output: attribute.labels for attribute in ATTRIBUTES} | {"pitch": "speaker_level_pitch_bins"}
 
 
 def edges_and_labels(settings: Binning, era: str, pool: Sequence[Path]) -> dict:
@@ -101,9 +103,17 @@ def _chosen_edges(settings: Binning) -> dict[str, list[float]]:
 def _labels(settings: Binning) -> dict[str, list[str]]:
     """Label lists by our columns. A list that a user's own file lacks is that of v01."""
     name = settings.labels or ("v02" if settings.edges == "v02" else "v01")
-    content = _shipped(f"labels_{name}") if name in ("v01", "v02") else _shipped("labels_v01") | _own(name, "labels")
-    found = {attribute.output: content[attribute.labels] for attribute in ATTRIBUTES}
-    return found | {"pitch": content[PITCH_LABELS]}
+    if name in ("v01", "v02"):
+        return published_labels(name)
+    own = _own(name, "labels")
+    return {column: own.get(LABEL_KEYS[column], words) for column, words in published_labels("v01").items()}
+
+
+@lru_cache(maxsize=4)
+def published_labels(version: str) -> dict[str, list[str]]:
+    """The label lists of `v01` or `v02` by our columns, each from the lowest value to the highest."""
+    content = _shipped(f"labels_{version}")
+    return {column: content[key] for column, key in LABEL_KEYS.items()}
 
 
 def _shipped(name: str) -> dict:

@@ -13,7 +13,7 @@ from parler_assets import storage
 from parler_assets.recipe import Coding, digest
 from parler_assets.speech.audio import AudioError, decode
 from parler_assets.speech.codec.codec import Codec, codec_digest, load_codec
-from parler_assets.storage import Part, SetAside, StageResult
+from parler_assets.storage import Executor, Part, SetAside, StageResult
 
 VERSION = "1"
 STAGE = "dac_codes"
@@ -30,7 +30,13 @@ SCHEMA = pa.schema(
 
 
 def encode_corpus(
-    raw: Path, checkpoint: Path, folder: Path, settings: Coding, device: str = "cpu", rebuild: bool = False
+    raw: Path,
+    checkpoint: Path,
+    folder: Path,
+    settings: Coding,
+    device: str = "cpu",
+    rebuild: bool = False,
+    executor: Executor | None = None,
 ) -> StageResult:
     """Encode every clip: id, codes (K * T numbers, codebook after codebook), frames T, codebooks K, duration (s).
 
@@ -46,7 +52,15 @@ def encode_corpus(
     fingerprint = digest(codec_digest(checkpoint), VERSION)
     coder = _Coder(raw, checkpoint, settings, device)
     return storage.map_shards(
-        raw, folder, fingerprint, coder.code, columns=["id", "audio"], label=STAGE, facts=coder.facts, rebuild=rebuild
+        raw,
+        folder,
+        fingerprint,
+        coder.code,
+        columns=["id", "audio"],
+        label=STAGE,
+        facts=coder.facts,
+        rebuild=rebuild,
+        executor=executor,
     )
 
 

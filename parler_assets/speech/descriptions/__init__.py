@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from parler_assets.recipe import Describing
+from parler_assets.speech.descriptions.attributes import Unusable, attributes_of
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.descriptions.published import join_published
-from parler_assets.speech.descriptions.situations import Attributes, Kind, Unusable, attributes_of
+from parler_assets.speech.descriptions.situations import Attributes, Kind
 from parler_assets.speech.descriptions.stage import describe_corpus
 from parler_assets.speech.descriptions.template import sentences
 

@@ -56,6 +56,11 @@ def own_template(path: str) -> OwnTemplate:
     return _parsed(text, path)
 
 
+def first_situation(prompt: str) -> Situation:
+    """The situation that a recipe's prompt begins with; a prompt that is no known name is a user's template file."""
+    return SITUATIONS[prompt] if prompt in SITUATIONS else own_template(prompt).situation
+
+
 @lru_cache(maxsize=16)
 def _parsed(text: str, path: str) -> OwnTemplate:
     try:

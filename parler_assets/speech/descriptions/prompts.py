@@ -12,19 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from parler_assets.speech.binning.edges import published_labels
 from parler_assets.speech.descriptions.checking.vocabulary import STYLES
 from parler_assets.speech.descriptions.examples import EXAMPLES, examples_of
 from parler_assets.speech.descriptions.own_template import environment, own_template
 from parler_assets.speech.descriptions.situations import SITUATIONS, Attributes, Kind
 
-LABEL_LISTS = {
-    "speaking_rate": "speaker_rate_bins",
-    "pitch": "speaker_level_pitch_bins",
-    "speech_monotony": "utterance_level_std",
-    "noise": "snr_bins",
-    "sdr_noise": "sdr_bins",
-    "reverberation": "reverberation_bins",
-}
 TITLES = {
     "name": "speaker",
     "gender": "gender",
@@ -104,7 +97,8 @@ def _head(situation: str, named: bool, structured: bool) -> str:
     version = "v02" if "sdr_noise" in states else "v01"
     noise = "sdr_noise" if "sdr_noise" in states else "noise"
     shown = [name for name in dict.fromkeys((*states, *(() if named else ("gender",)))) if named or name != "name"]
-    labels = {name: _labels(version)[LABEL_LISTS[name]] for name in states if name in LABEL_LISTS}
+    published = published_labels(version)
+    labels = {name: published[name] for name in states if name in published}
     keywords = [_Keyword(TITLES[name], _SAID.get(name) or _one_of(labels[name])) for name in shown]
     examples = [{"keywords": keywords_of(attributes, situation), "description": said}
                 for attributes, said in examples_of(situation, named)]  # fmt: skip
@@ -120,12 +114,6 @@ def _head(situation: str, named: bool, structured: bool) -> str:
 
 def _one_of(labels: list[str]) -> str:
     return "one of " + ", ".join(f'"{label}"' for label in labels)
-
-
-@lru_cache(maxsize=4)
-def _labels(version: str) -> dict[str, list[str]]:
-    file = resources.files("parler_assets.speech.binning") / "data" / f"labels_{version}.json"
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=1)

@@ -11,13 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.hub.revisions import COMMITS, settled_commit
 from parler_assets.intake import Refusal
 from parler_assets.intake.names import shown
 from parler_assets.intake.tables import Lines, csv_rows, json_rows
-from parler_assets.recipe import Columns, Corpus, HubSource, PublishedDescriptions, SyntheticSource, digest
+from parler_assets.recipe import Columns, Corpus, HubSource, PublishedDescriptions, digest
 from parler_assets.speech.descriptions.checking.faults import form_faults
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.descriptions.stage import SCHEMA, STAGE
+from parler_assets.speech.sources import published_with
 from parler_assets.storage import Part, SetAside, StageResult
 
 VERSION = "1"
@@ -47,7 +49,11 @@ def join_published(raw: Path, folder: Path, corpus: Corpus, cache: Path, rebuild
     settings = corpus.descriptions
     assert isinstance(settings, PublishedDescriptions)
     manifest = storage.read_manifest(raw)
-    fingerprint = digest(settings, _version_of(settings, corpus, cache), manifest.digest, VERSION)
+    version = _version_of(settings, corpus, cache)
+    fingerprint = digest(settings, version, manifest.digest, VERSION)
+    if settings.repo:  # what was asked for once is what is read
+        pinned = settings.model_copy(update={"revision": version})
+        corpus = corpus.model_copy(update={"descriptions": pinned})
     join = _Join(raw, corpus, cache)
     return storage.build(
         folder, fingerprint, len(manifest.shards), join.make, label=STAGE, facts=join.facts, rebuild=rebuild
@@ -104,7 +110,10 @@ class _Join:
         for part in storage.iterate(self.raw, ["id", "text"]) if storage.read_manifest(self.raw).rows else []:
             for name, text in zip(part["id"].to_pylist(), part["text"].to_pylist(), strict=True):
                 found.look(name, text, self.match(name), table)
-        return {"published": len(table.descriptions), "published_ids_twice": table.doubled, **found.facts(table)}
+        counted = {"published": len(table.descriptions), "published_ids_twice": table.doubled}
+        settings = self.corpus.descriptions
+        assert isinstance(settings, PublishedDescriptions)
+        return {COMMITS: {settings.repo: settings.revision} if settings.repo else {}, **counted, **found.facts(table)}
 
 
 @dataclass
@@ -138,32 +147,23 @@ class _Differences:
 
 
 def read_published(corpus: Corpus, cache: Path) -> Table:
-    """The published descriptions of a corpus: of the Hub, of a local table, or of the synthesized sample itself."""
+    """The published descriptions of a corpus: of the Hub, of a local table, or of the source itself."""
     settings = corpus.descriptions
     assert isinstance(settings, PublishedDescriptions)
     if settings.repo is None and settings.path is None:
-        return Table(_of_sample(corpus))
+        return Table(published_with(corpus.source))
     rows = _hub_rows(settings, cache) if settings.repo else _file_rows(settings)
     return _table(rows, str(settings.repo or settings.path))
 
 
-def _version_of(settings: PublishedDescriptions, corpus: Corpus, cache: Path) -> str | list:
+def _version_of(settings: PublishedDescriptions, corpus: Corpus, cache: Path) -> str:
     """What changes when the published descriptions do."""
     if settings.repo:
-        from parler_assets.hub.files import settled_commit
-
-        return settled_commit(settings.repo, settings.revision, cache)
+        return settled_commit(settings.repo, settings.revision, cache / "hub")
     if settings.path:
         _there(settings.path)
         return storage.sha256_of(settings.path)
     return digest(corpus.source)
-
-
-def _of_sample(corpus: Corpus) -> dict[str, str]:
-    from parler_assets.sample.published import descriptions
-
-    assert isinstance(corpus.source, SyntheticSource)
-    return descriptions(corpus.source)
 
 
 def _hub_rows(settings: PublishedDescriptions, cache: Path) -> pa.Table:

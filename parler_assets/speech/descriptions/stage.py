@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.hub.revisions import COMMITS
 from parler_assets.recipe import Describing, digest
+from parler_assets.speech.descriptions.attributes import Unusable, attributes_of, columns_of
 from parler_assets.speech.descriptions.errors import DescriptionError
-from parler_assets.speech.descriptions.situations import Attributes, Kind, Unusable, attributes_of, columns_of
+from parler_assets.speech.descriptions.situations import Attributes, Kind
 from parler_assets.speech.descriptions.writer import Wording, Written, write
 from parler_assets.storage import Part, SetAside, Shard, StageResult
 
@@ -56,8 +58,11 @@ def describe_corpus(
     Raises:
         DescriptionError: no clip can be described, or the engine cannot be used; what it wrote so far is kept.
     """
-    manifest = storage.read_manifest(bins)
-    fingerprint = digest(settings, asked_of(settings, cache), manifest.digest, VERSION)
+    from parler_assets.speech.descriptions.engines import pinned
+
+    manifest, given = storage.read_manifest(bins), settings
+    settings = pinned(settings, cache)
+    fingerprint = digest(given, asked_of(settings, cache), manifest.digest, VERSION)
     plan = _Plan(bins, settings, cache, rebuild, device)
     return storage.build(
         folder, fingerprint, len(manifest.shards), plan.make, label=STAGE, facts=lambda: plan.facts, rebuild=rebuild
@@ -101,8 +106,11 @@ class _Plan:
 
     @property
     def facts(self) -> dict:
+        from parler_assets.speech.descriptions.engines import commits
+
         written, first = self.written, self.settings.captions[0]
-        return {"tuples": len({tuple(kinds[first].items()) for kinds in self._usable()}), **written.facts}
+        tuples = len({tuple(kinds[first].items()) for kinds in self._usable()})
+        return {COMMITS: commits(self.settings), "tuples": tuples, **written.facts}
 
     def _usable(self) -> list[dict[Kind, Attributes]]:
         return [kinds for kinds in self._tuples.values() if not isinstance(kinds, str)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from parler_assets.hub.errors import SourceError
 from parler_assets.intake import Refusal
 from parler_assets.intake.folders import Folders
 from parler_assets.intake.tables import Lines, csv_rows, json_rows
 from parler_assets.recipe import Columns, FolderSource, digest
 from parler_assets.speech.sources.save_to_disk import SavedCorpus, is_saved
-from parler_assets.speech.sources.source import RawClip, Source, SourceError
+from parler_assets.speech.sources.source import RawClip, Source
 from parler_assets.speech.sources.tables import chosen_columns, read_file, unreadable
 
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
@@ -51,6 +52,8 @@ class Row:
 
 class FolderCorpus:
     """Sound files and their texts."""
+
+    commits: Mapping[str, str] = {}
 
     def __init__(self, rows: Sequence[Row], settings: str) -> None:
         self.rows, self.settings = rows, settings

@@ -16,15 +16,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parler_assets.hub.files import COMMIT, RepoFiles, ask_commit, settled_commit
+from parler_assets.hub.errors import SourceError
+from parler_assets.hub.files import CONVERTED, RepoFiles
+from parler_assets.hub.revisions import ask_commit, is_commit, settled_commit
 from parler_assets.recipe import HubSource, digest
-from parler_assets.speech.sources.source import RawClip, SourceError
+from parler_assets.speech.sources.source import RawClip
 from parler_assets.speech.sources.tables import chosen_columns, clips_of, ids_of
 
 
 def current_revision(source: HubSource) -> str:
     """The commit that the source's revision means now, asked of the Hub."""
-    return source.revision if COMMIT.fullmatch(source.revision) else ask_commit(source.repo, source.revision)
+    return source.revision if is_commit(source.revision) else ask_commit(source.repo, source.revision)
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,17 @@ class HubCorpus:
         self.source, self.cache = source, cache
         self.origin = f"{source.repo} ({source.config}, {source.split})"
         self._held: tuple[Path, int, pa.Table] | None = None
+        self._copied: str | None = None
 
     @cached_property
     def commit(self) -> str:
-        return settled_commit(self.source.repo, self.source.revision, self.cache)
+        return settled_commit(self.source.repo, self.source.revision, self.cache / "hub")
+
+    @property
+    def commits(self) -> dict[str, str]:
+        """Of the repository, and of the Hub's own Parquet copy where rows were read from that."""
+        repo = self.source.repo
+        return {repo: self.commit} | ({f"{repo}:{CONVERTED}": self._copied} if self._copied else {})
 
     @property
     def fingerprint(self) -> str:
@@ -79,7 +88,7 @@ class HubCorpus:
     @cached_property
     def _pieces(self) -> list[Piece]:
         """Where the corpus's rows lie, in order. Fetches the files it needs, in order, and no further one."""
-        files = RepoFiles(self.source.repo, self.commit)
+        files = RepoFiles(self.source.repo, self.commit, self.cache / "hub")
         return [piece for split, start, stop in self._spans(files) for piece in self._cut(files, split, start, stop)]
 
     def _spans(self, files: RepoFiles) -> list[tuple[str, int, int]]:
@@ -103,6 +112,7 @@ class HubCorpus:
 
     def _cut(self, files: RepoFiles, split: str, start: int, stop: int) -> Iterator[Piece]:
         home, names = files.of_split(self.source.config, split)
+        self._copied = home.commit if home is not files else self._copied
         first = 0
         for name in names:
             if first >= stop:

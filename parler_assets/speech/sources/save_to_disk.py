@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 
+from parler_assets.hub.errors import SourceError
 from parler_assets.intake.folders import Folders
 from parler_assets.intake.json_documents import read_json
 from parler_assets.recipe import FolderSource, digest
-from parler_assets.speech.sources.source import RawClip, SourceError
+from parler_assets.speech.sources.source import RawClip
 from parler_assets.speech.sources.tables import chosen_columns, clips_of, ids_of
 
 
@@ -21,6 +22,8 @@ def is_saved(folder: Path) -> bool:
 
 class SavedCorpus:
     """All splits of a saved data set one after the other, memory-mapped."""
+
+    commits: Mapping[str, str] = {}
 
     def __init__(self, source: FolderSource) -> None:
         self.source = source

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-
-
-class SourceError(RuntimeError):
-    """A source that cannot be read at all; the message names the file or setting and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,10 @@ class Source(Protocol):
     @property
     def fingerprint(self) -> str:
         """Changes when the clips may have changed: settings, pinned revision, files."""
+
+    @property
+    def commits(self) -> Mapping[str, str]:
+        """Repository to the commit that clips are read from; empty for what is no repository."""
 
     def ids(self) -> list[str]:
         """The ids of all rows, in order, without reading audio."""

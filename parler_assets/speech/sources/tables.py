@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from parler_assets.hub.errors import SourceError
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import SOUND, read_bytes
 from parler_assets.intake.folders import Folders
 from parler_assets.intake.names import shown
 from parler_assets.recipe import Columns
-from parler_assets.speech.sources.source import RawClip, SourceError
+from parler_assets.speech.sources.source import RawClip
 
 
 def chosen_columns(names: Sequence[str], columns: Columns, origin: str) -> dict[str, str]:

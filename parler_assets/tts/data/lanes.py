@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
+from parler_assets.hub.revisions import COMMITS
 from parler_assets.storage import SetAside
 
 STAGE = "training_set"
@@ -63,6 +64,12 @@ class Lane:
         listed = storage.sha256_of(self.held_out_ids) if self.held_out_ids else None
         inputs = [storage.read_manifest(folder).digest for folder in (self.raw, self.descriptions, self.codes)]
         return [self.name, *inputs, self.weight, self.held_out, listed, self.licence]
+
+    @property
+    def commits(self) -> dict[str, str]:
+        """Repository to the commit that clips and descriptions were built from."""
+        facts = [storage.read_manifest(folder).facts for folder in (self.raw, self.descriptions)]
+        return {repo: commit for stage in facts for repo, commit in stage.get(COMMITS, {}).items()}
 
 
 class Names(dict):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from parler_assets import storage
+from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Evaluation, digest
 from parler_assets.speech.audio import Clip, decode
@@ -31,7 +32,7 @@ class JudgeMissing(RuntimeError):
 
 def squim(settings: Evaluation, device: str) -> Judge:
     """STOI, PESQ and SI-SDR without a reference."""
-    from parler_assets.speech.annotation.praat import AnnotatorError
+    from parler_assets.hub.errors import AnnotatorError
 
     try:
         from parler_assets.speech.annotation.squim import Squim
@@ -104,6 +105,27 @@ def _load_whisper(name: str, revision: str, device: str) -> tuple[Any, Any]:
         reason = first_line(error)[:160]
         raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
     return model.to(device).eval(), processor
+
+
+def pinned(settings: Evaluation) -> Evaluation:
+    """The settings with the commit of a recogniser on the Hub in place of a branch, see `hub.revisions`.
+
+    Where no commit is known the branch stays, and loading the recogniser says what is missing.
+    """
+    name = settings.recogniser
+    if name is None or Path(name).is_dir():
+        return settings
+    try:
+        commit = settled_commit(name, settings.recogniser_revision, kind="model")
+    except RevisionError:
+        return settings
+    return settings.model_copy(update={"recogniser_revision": commit})
+
+
+def commits(settings: Evaluation) -> dict[str, str]:
+    """Repository to commit of the recogniser in settings that are pinned."""
+    name = settings.recogniser
+    return {name: settings.recogniser_revision} if name and not Path(name).is_dir() else {}
 
 
 JUDGES: tuple[tuple[Callable[[Evaluation, str], Judge], tuple[str, ...]], ...] = (

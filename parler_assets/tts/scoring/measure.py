@@ -59,6 +59,7 @@ def measure_samples(
     """
     from parler_assets.hub import weights
 
+    annotation = weights.pinned(annotation)
     (asr, reason), skipped = grammar_asr(sentences), _skipped(samples, most)
     # How the ASR's thresholds are set is part of the code's version.
     way = (annotation, weights.digests(annotation), dict(genders), bin_facts, sorted(sentences))

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.hub.revisions import COMMITS
 from parler_assets.recipe import Annotation, Evaluation, digest
 from parler_assets.storage import StageResult
 from parler_assets.tts.inputs import Inputs
 from parler_assets.tts.scoring import card as cards
 from parler_assets.tts.scoring.copies import copy_score
 from parler_assets.tts.scoring.crossed import heard_by_held_out
-from parler_assets.tts.scoring.judges import judge_samples
+from parler_assets.tts.scoring.judges import commits, judge_samples, pinned
 from parler_assets.tts.scoring.measure import measure_samples, measured_rows
 from parler_assets.tts.scoring.metrics import SYSTEMS
 from parler_assets.tts.scoring.probe import Probe
@@ -86,7 +87,7 @@ def score_samples(
         ShardError: an input is unfinished.
         InputChanged: one was replaced meanwhile; no scorecard is written.
     """
-    started = time.perf_counter()
+    started, settings = time.perf_counter(), pinned(settings)
     inputs = Inputs.of([base], [samples, training_set, *bins])
     digests = [inputs.stages[path] for path in (samples, training_set, *bins)]
     judging = [settings.styles, settings.seed, settings.judged, settings.recognised]
@@ -100,7 +101,8 @@ def score_samples(
     manifest = storage.read_manifest(samples)
     made |= {"fingerprint": fingerprint, "set_aside": len(manifest.set_aside)}
     made |= {name: manifest.facts.get(name) for name in ("checkpoint", "base")}
-    made |= {"held_out_loss": held_out_loss, "cost": _cost(rows, time.perf_counter() - started)}
+    made |= {COMMITS: commits(settings), "held_out_loss": held_out_loss}
+    made |= {"cost": _cost(rows, time.perf_counter() - started)}
     inputs.verify()
     _write(folder, made, rows)
     return Scores(folder, made, False, time.perf_counter() - started)

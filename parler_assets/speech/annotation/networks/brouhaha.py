@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import leaky_relu
 
-from parler_assets.speech.annotation.praat import AnnotatorError
+from parler_assets.hub.errors import AnnotatorError
 from parler_assets.storage import replacing
 
 TRUSTED = ("pyannote.", "brouhaha.", "pytorch_lightning.", "omegaconf.")  # whose classes may be replaced by empty ones

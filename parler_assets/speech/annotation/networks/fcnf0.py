@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from parler_assets.speech.annotation.praat import AnnotatorError
+from parler_assets.hub.errors import AnnotatorError
 
 BINS = 1440
 TAPS = 32  # of every convolution but the last

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad, relu, scaled_dot_product_attention
 
-from parler_assets.speech.annotation.praat import AnnotatorError
+from parler_assets.hub.errors import AnnotatorError
 
 WIDTH, HEADS = 256, 4
 CHUNK, STRIDE = 71, 35  # frames

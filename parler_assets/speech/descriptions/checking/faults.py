@@ -21,6 +21,7 @@ from parler_assets.speech.descriptions.checking.vocabulary import (
     meaning,
     style_words,
 )
+from parler_assets.speech.lexicon import lexicon
 
 VERSION = "1"
 SHORTEST, LONGEST = 20, 500  # characters; the longest is training.max_description_length's default
@@ -145,8 +146,6 @@ def _plain_words(text: str) -> list[str]:
 @lru_cache(maxsize=1)
 def english_words() -> frozenset[str]:
     """Words of the lexicon that transcripts are phonemised with."""
-    from parler_assets.speech.annotation.rate import lexicon
-
     own = {"enunciated", "enunciates", "enunciation", "monotone", "roomy", "unhurried", "echoey", "emphatically"}
     return frozenset(lexicon()) | own
 

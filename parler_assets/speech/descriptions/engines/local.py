@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 
 from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Describing
-from parler_assets.speech.descriptions.engines import Request
+from parler_assets.speech.descriptions.engines.engine import Request
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.devices import cards, first
 

@@ -27,7 +27,7 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from parler_assets.recipe import Describing
-from parler_assets.speech.descriptions.engines import ANSWER_SCHEMA, Request
+from parler_assets.speech.descriptions.engines.engine import ANSWER_SCHEMA, Request
 from parler_assets.speech.descriptions.errors import DescriptionError
 
 logger = logging.getLogger(__name__)

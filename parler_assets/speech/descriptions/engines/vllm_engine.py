@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from parler_assets.recipe import Describing
-from parler_assets.speech.descriptions.engines import ANSWER_SCHEMA, Request
+from parler_assets.speech.descriptions.engines.engine import ANSWER_SCHEMA, Request
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.devices import visible
 

@@ -1,8 +1,10 @@
-"""What an estimator of a clip's surroundings gives, whichever it is."""
+"""What estimators of a clip's surroundings and of its quality give, whichever they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+NO_SPEECH = "SNR and C50 of speech: no speech found"
 
 
 @dataclass(frozen=True)
@@ -24,4 +26,11 @@ class Room:
     reason: str | None = None
 
 
-NO_SPEECH = "SNR and C50 of speech: no speech found"
+@dataclass(frozen=True)
+class Quality:
+    """STOI (0 to 1), PESQ (1 to 4.64), SI-SDR (dB); None where not measured."""
+
+    stoi: float | None = None
+    pesq: float | None = None
+    si_sdr: float | None = None
+    reason: str | None = None
