@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parler_assets.tts.model.parler import ParlerTTSForConditionalGeneration
+    from parler_assets.tts.generation.api import ParlerTTSForConditionalGeneration
 
 __all__ = ["ParlerTTSForConditionalGeneration"]
 
@@ -13,7 +13,7 @@ __all__ = ["ParlerTTSForConditionalGeneration"]
 def __getattr__(name: str) -> Any:
     """The model, imported when first asked for: torch takes seconds to load."""
     if name in __all__:
-        from parler_assets.tts.model import parler as conditional
+        from parler_assets.tts.generation import api
 
-        return getattr(conditional, name)
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, DacConfig, GenerationConfig, set_seed
 from parler_assets.speech.codec.codec import Codec
 from parler_assets.speech.codec.dac import reach
 from parler_assets.tts import ParlerTTSForConditionalGeneration
-from parler_assets.tts.generation.cuda_graph import Recording
+from parler_assets.tts.generation.cuda_graph import GraphedStep
 from parler_assets.tts.generation.streaming import ParlerTTSStreamer
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 from tests.tts.test_golden import CHECKPOINT
@@ -151,14 +151,6 @@ def test_the_original_streamer(model, inputs):
     np.testing.assert_allclose(heard, model.generate(**options)[0].numpy()[: len(heard)], atol=1e-5)
 
 
-def test_bfloat16(model, inputs):
-    half = ParlerTTSForConditionalGeneration.from_pretrained(model.source, torch_dtype=torch.bfloat16)
-    said = speak(half, inputs, seed=1)
-    assert said.sequences.dtype == torch.float32
-    assert said.sequences.isfinite().all()
-    assert max(code.shape[1] for code in said.codes) > 1
-
-
 def test_weights_that_changed_are_used(model, inputs):
     before = speak(model, inputs, do_sample=False).codes[0].tolist()
     weight = model.decoder.model.decoder.layers[0].fc1.weight
@@ -168,6 +160,46 @@ def test_weights_that_changed_are_used(model, inputs):
         assert speak(model, inputs, do_sample=False).codes[0].tolist() != before
         weight.copy_(kept)
     assert speak(model, inputs, do_sample=False).codes[0].tolist() == before
+
+
+def test_a_model_loaded_in_inference_mode_speaks(model, inputs):
+    with torch.inference_mode():
+        loaded = ParlerTTSForConditionalGeneration.from_pretrained(model.source)
+    said = [speak(one, inputs, seed=1).codes for one in (model, loaded)]
+    assert [code.tolist() for code in said[0]] == [code.tolist() for code in said[1]]
+
+
+def test_adapters_are_heard_before_they_are_merged(model, inputs):
+    """A layer that is more than its weight is asked itself."""
+    from parler_assets.recipe import Lora
+    from parler_assets.tts.training.weights import add_adapters, merge_adapters
+
+    adapted = ParlerTTSForConditionalGeneration.from_pretrained(model.source)
+    add_adapters(adapted, Lora(rank=4), seed=0)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.3, generator=torch.Generator().manual_seed(len(name)))
+    adapted.eval()
+    heard = [code.tolist() for code in speak(adapted, inputs, do_sample=False).codes]
+    assert heard != [code.tolist() for code in speak(model, inputs, do_sample=False).codes]
+    merge_adapters(adapted)
+    assert heard == [code.tolist() for code in speak(adapted, inputs, do_sample=False).codes]
+
+
+@pytest.mark.parametrize(("options", "dtype"), [({}, torch.float32), ({"dtype": "auto"}, torch.bfloat16)])
+def test_auto_is_what_lies_in_the_file(model, tmp_path, options, dtype):
+    half = ParlerTTSForConditionalGeneration.from_pretrained(model.source, torch_dtype=torch.bfloat16)
+    half.save_pretrained(tmp_path)
+    loaded = ParlerTTSForConditionalGeneration.from_pretrained(tmp_path, device_map="auto", **options)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
+
+
+def test_what_cannot_be_done_is_refused(model, tmp_path):
+    with pytest.raises(ValueError, match="lies on one device"):
+        ParlerTTSForConditionalGeneration.from_pretrained(model.source, device_map="balanced")
+    with pytest.raises(ValueError, match="parler-assets release"):
+        model.save_pretrained(tmp_path, push_to_hub=True)
 
 
 def test_the_model_cards_snippet(tmp_path):
@@ -236,32 +268,32 @@ def test_fields_of_published_generation_configs_are_harmless(model, inputs):
     assert [code.tolist() for code in said[0]] == [code.tolist() for code in said[1]]
 
 
-def test_a_device_that_cannot_record_goes_on_without(model, inputs, monkeypatch, caplog):
+def test_a_device_that_cannot_capture_goes_on_without(model, inputs, monkeypatch, caplog):
     class Failing:
         def __init__(self):
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
 
     said = speak(model, inputs, seed=1).codes
-    begin = Recording.__init__
+    begin = GraphedStep.__init__
 
     def on_cuda(self, step, device):
         begin(self, step, torch.device("cuda"))
 
-    monkeypatch.setattr(Recording, "__init__", on_cuda)
+    monkeypatch.setattr(GraphedStep, "__init__", on_cuda)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Failing)
     again = speak(model, inputs, seed=1).codes
     assert [code.tolist() for code in again] == [code.tolist() for code in said]
-    assert caplog.text.count("cannot be recorded") == 1
+    assert caplog.text.count("cannot be captured") == 1
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: steps are recorded as graphs there")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: steps are captured as graphs there")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_recorded_steps(model, inputs, dtype, monkeypatch):
+def test_captured_steps(model, inputs, dtype, monkeypatch):
     """A graph gives what single kernels give, over buffers that grow and samples that leave."""
     device = ParlerTTSForConditionalGeneration.from_pretrained(model.source, torch_dtype=dtype).to("cuda")
     given = {name: ids.cuda() for name, ids in inputs.items()}
-    recorded = speak(device, given, do_sample=False, max_length=400)
-    monkeypatch.setattr(Recording, "run", lambda self: self.step())
+    captured = speak(device, given, do_sample=False, max_length=400)
+    monkeypatch.setattr(GraphedStep, "run", lambda self: self.step())
     single = speak(device, given, do_sample=False, max_length=400)
-    assert [code.tolist() for code in recorded.codes] == [code.tolist() for code in single.codes]
+    assert [code.tolist() for code in captured.codes] == [code.tolist() for code in single.codes]

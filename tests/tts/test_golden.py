@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from parler_assets.speech.codec.codec import Codec, alike
 from parler_assets.tts import ParlerTTSForConditionalGeneration
-from parler_assets.tts.generation.sampling import Endings
+from parler_assets.tts.generation.sampling import EosTracker
 from parler_assets.tts.model.delay_pattern import FREE, DelayPattern
 from parler_assets.tts.model.tokenizers import load_tokenizers
 
@@ -168,11 +168,11 @@ def test_delay_patterns(shared, case):
 
 def test_codebooks_end_in_order(shared):
     ids = shared["eosproc.ids"].view(3, 9, -1).long()
-    endings = Endings(3, 9, end=32, device=ids.device)
+    eos = EosTracker(3, 9, eos=32, device=ids.device)
     for step in range(ids.shape[2] - 1):
-        endings.note(ids[..., step])
-        forbidden = endings.forbidden()
-        first = endings.first.flatten() + 9 * torch.arange(3)  # the original numbers the rows of the whole batch
+        eos.update(ids[..., step])
+        forbidden = eos.forbidden()
+        first = eos.active.flatten() + 9 * torch.arange(3)  # the original numbers the rows of the whole batch
         assert first.tolist() == shared["eosproc.first_unfinished"][step].tolist()
         assert forbidden.flatten().tolist() == shared["eosproc.forbidden"][step].tolist()
 

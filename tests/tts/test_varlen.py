@@ -1,19 +1,15 @@
-"""Packed batches compute what padded ones do, oneDNN's products what torch's do, and dropout drops as it should."""
+"""Packed batches compute what padded ones and single clips do."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-from torch.nn.attention import varlen
-from torch.nn.functional import linear
 from torch.testing import assert_close
 
 from parler_assets.tts import ParlerTTSForConditionalGeneration
-from parler_assets.tts.model import product
-from parler_assets.tts.model import varlen as packing
-from parler_assets.tts.model.dropout import dropout
-from parler_assets.tts.model.varlen import Packing, Spans, columns_of
+from parler_assets.tts.model import varlen
+from parler_assets.tts.model.attention import attend
+from parler_assets.tts.model.varlen import Packing, Spans, label_mask
 from tests.support.tiny_checkpoint import tiny_config
 
 K, LABELS, PROMPTS, DESCRIPTIONS = 4, (19, 7, 31, 12), (5, 9, 2, 9), (6, 3, 8, 1)
@@ -84,7 +80,7 @@ def test_columns_that_are_not_learnt_are_still_read(model, batch):
     """Labels may be left out inside a clip, of all codebooks or of some: these columns keep their places."""
     labels = batch["labels"].clone()
     labels[0, 4:7], labels[2, :, 0], labels[3, 0] = -100, -100, -100
-    assert columns_of(labels).sum(1).tolist() == [frames + K for frames in LABELS]
+    assert label_mask(labels).sum(1).tolist() == [frames + K for frames in LABELS]
     given = batch | {"labels": labels}
     assert_same(learnt(model, [given], packed=True, **ALONE), learnt(model, [given], **ALONE))
 
@@ -118,10 +114,10 @@ def test_a_clip_does_not_see_its_neighbours(model, batch):
 def _states(model, batch) -> list[torch.Tensor]:
     """The decoder's last states of every clip of a packed batch."""
     texts = [batch[name] for name in ("input_ids", "attention_mask", "prompt_input_ids", "prompt_attention_mask")]
-    reading = model.reading(*texts, None, None, count_padding=False)
-    places = Packing.of(reading, columns_of(batch["labels"]))
+    given = model.prepare_inputs(*texts, count_padding=False)
+    places = Packing.of(given, label_mask(batch["labels"]))
     inputs = model.config.decoder.pattern.inputs(batch["labels"])
-    return model.hidden(reading, inputs, places)[0].split(places.clips.lengths)
+    return model.hidden_states(given, inputs, places)[0].split(places.clips.lengths)
 
 
 def test_checkpointing_packs_too(model, batch):
@@ -157,128 +153,58 @@ def test_spans_pack_what_is_real():
     assert spans.pack(torch.arange(6).view(2, 3)).tolist() == [[1, 2, 3]]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: torch has varlen_attn for GPUs only")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("causal", [False, True])
-def test_the_kernel_of_a_gpu_is_asked_for_the_same(monkeypatch, causal):
-    """Its place is taken by its documented meaning: rows (N, H, size), starts, and a window of keys around a query."""
+def test_the_kernel_of_a_gpu_computes_the_same(causal, dtype):
+    clips, states = (Spans(torch.arange(sum(n), device="cuda"), list(n)) for n in (LABELS, DESCRIPTIONS))
+    others, generator = clips if causal else states, torch.Generator("cuda").manual_seed(2)
+    queries = torch.randn(1, 4, sum(clips.lengths), 64, generator=generator, device="cuda", dtype=dtype)
+    keys, values = torch.randn(2, 1, 2, sum(others.lengths), 64, generator=generator, device="cuda", dtype=dtype)
+    given = (queries, keys, values, clips, others, causal)
+    assert_close(varlen.by_kernel(*given), varlen.one_by_one(*given), rtol=0.02, atol=0.02)
+    assert varlen.packs(torch.device("cuda"), dtype, 64, drop=0.0)
 
-    def kernel(q, k, v, starts, other_starts, longest, other_longest, *, window_size, enable_gqa):
-        counts = [(starts.diff(), longest), (other_starts.diff(), other_longest)]
-        assert all(int(lengths.max()) == most for lengths, most in counts)
-        parts = zip(
-            *(rows.split(n.tolist()) for rows, (n, _) in zip((q, k, v), [counts[0], *counts[1:] * 2], strict=True)),
-            strict=True,
-        )
-        found = []
-        for query, key, value in parts:
-            group = query.shape[1] // key.shape[1] if enable_gqa else 1
-            scores = torch.einsum("nhc,mhc->hnm", query, key.repeat_interleave(group, 1)) * query.shape[-1] ** -0.5
-            if window_size == (-1, 0):
-                scores = scores.masked_fill(torch.ones_like(scores[0]).triu(1).bool(), -torch.inf)
-            found.append(torch.einsum("hnm,mhc->nhc", scores.softmax(-1), value.repeat_interleave(group, 1)))
-        return torch.cat(found)
 
-    monkeypatch.setattr(varlen, "varlen_attn", kernel)
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_by_one_is_attention_under_a_mask(causal):
+    """What the kernel is checked against, checked itself: all clips in one call, under a mask of who sees whom."""
     clips, states = (Spans(torch.arange(sum(n)), list(n)) for n in (LABELS, DESCRIPTIONS))
     others, generator = clips if causal else states, torch.Generator().manual_seed(2)
     queries = torch.randn(1, 4, sum(clips.lengths), 8, generator=generator)
     keys, values = torch.randn(2, 1, 2, sum(others.lengths), 8, generator=generator)
-    given = (queries, keys, values, clips, others, causal)
-    assert_close(packing.by_kernel(*given), packing.one_by_one(*given), rtol=1e-5, atol=1e-5)
-    assert packing._kernel_is_right(torch.device("cpu"), torch.float32, 16)
+    blocks = [
+        torch.ones(n, m).tril() if causal else torch.ones(n, m) for n, m in zip(LABELS, others.lengths, strict=True)
+    ]
+    masked = attend(queries, keys, values, torch.block_diag(*blocks).bool()[None, None])
+    assert_close(varlen.one_by_one(queries, keys, values, clips, others, causal), masked, rtol=1e-5, atol=1e-5)
 
 
-def test_batches_are_padded_where_the_kernel_is_missing_or_wrong(monkeypatch):
-    here = (torch.device("cpu"), torch.float32, 16)
-    assert packing.packs(*here, drop=0.1)
-    assert not packing.packs(torch.device("cuda"), torch.float32, 16, drop=0.0)  # it takes half precision only
-    monkeypatch.setattr(varlen, "varlen_attn", lambda q, *_, **__: q)
-    assert not packing._kernel_is_right(*here)
-    monkeypatch.delattr(varlen, "varlen_attn")
-    monkeypatch.setattr(packing, "by_kernel", lambda *_: (_ for _ in ()).throw(RuntimeError("no kernel image")))
-    assert not packing._kernel_is_right(*here)
+def test_where_batches_are_packed():
+    assert varlen.packs(torch.device("cpu"), torch.float32, 16, drop=0.1)
+    assert not varlen.packs(torch.device("cuda"), torch.float32, 16, drop=0.0), "its kernel takes half precision only"
+    assert not varlen.packs(torch.device("cuda"), torch.bfloat16, 16, drop=0.1), "and drops nothing"
+
+
+def _refusing(q, k, v, *_, **__):
+    raise TypeError("varlen_attn() got an unexpected keyword argument 'enable_gqa'")
+
+
+def _of_itself_alone(q, k, v, *_, **__):
+    return v.repeat_interleave(q.shape[1] // v.shape[1], 1)[: len(q)]
+
+
+@pytest.mark.parametrize("kernel", [None, _refusing, _of_itself_alone])
+def test_a_kernel_that_is_missing_or_wrong_is_found_out(monkeypatch, caplog, kernel):
+    if kernel is None:
+        monkeypatch.delattr("torch.nn.attention.varlen.varlen_attn")
+    else:
+        monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    assert not varlen.kernel_works(torch.device("cpu"), torch.float32, 16)
+    assert "batches are padded" in caplog.text
 
 
 def test_packed_returns_no_logits(model, batch):
     with pytest.raises(ValueError, match="output_logits=False"):
         model(**batch, packed=True)
-
-
-# ------------------------------------------------------------------------------------------------------------ products
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 8, 24), (2, 7, 24, 8), (1, 1, 16, 16)])
-@pytest.mark.parametrize("frozen", [None, "x", "weight"])
-def test_products_and_their_gradients_are_torch_s(shape, frozen):
-    *rows, inputs, outputs = shape
-    torch.manual_seed(0)
-    x, weight = torch.randn(*rows, inputs), torch.randn(outputs, inputs)
-    gradient, found = torch.randn(*rows, outputs), {}
-    for how in (product.multiply, linear):
-        given = {"x": x.clone(), "weight": weight.clone()}
-        for name, tensor in given.items():
-            tensor.requires_grad_(name != frozen)
-        out = how(given["x"], given["weight"])
-        out.backward(gradient)
-        found[how] = [out.detach(), *(tensor.grad for name, tensor in given.items() if name != frozen)]
-    for a, b in zip(found[product.multiply], found[linear], strict=True):
-        assert_close(a, b, rtol=1e-5, atol=1e-5)
-
-
-def test_products_take_tensors_whose_rows_lie_apart():
-    torch.manual_seed(0)
-    x, weight, gradient = torch.randn(6, 3, 8)[:, 1], torch.randn(24, 8), torch.randn(6, 3, 24)[:, 2]
-    found = {}
-    for how in (product.multiply, linear):
-        given = weight.clone().requires_grad_()
-        how(x, given).backward(gradient)
-        found[how] = given.grad
-    assert_close(found[product.multiply], found[linear], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.filterwarnings("ignore:TF32 acceleration")
-def test_products_are_torch_s_where_onednn_is_not_wanted():
-    x, weight = torch.randn(4, 8), torch.randn(6, 8)
-    with torch.backends.mkldnn.flags(enabled=False):
-        assert torch.equal(product.multiply(x, weight), linear(x, weight))
-    assert torch.equal(product.multiply(x.double(), weight.double()), linear(x.double(), weight.double()))
-    with torch.autocast("cpu", torch.bfloat16):
-        assert product.multiply(x, weight).dtype == torch.bfloat16
-
-
-def test_a_layer_that_is_more_than_its_weight_is_asked_itself():
-    class Doubled(nn.Linear):
-        def forward(self, x):
-            return 2 * super().forward(x)
-
-    layer, x = Doubled(8, 6, bias=False), torch.randn(4, 8)
-    assert torch.equal(product.through(layer, x), layer(x))
-    biased = nn.Linear(8, 6)
-    assert torch.equal(product.through(biased, x), biased(x))
-
-
-# ------------------------------------------------------------------------------------------------------------- dropout
-
-
-def test_dropout_drops_by_its_chance_and_scales_the_rest():
-    torch.manual_seed(0)
-    x = torch.ones(401, 1003, requires_grad=True)
-    dropped = dropout(x, 0.1)
-    kept = dropped != 0
-    assert torch.equal(dropped.detach().unique(), torch.tensor([0.0, 65536 / (65536 - 6554)]))
-    assert float(kept.float().mean()) == pytest.approx(0.9, abs=5 * (0.09 / x.numel()) ** 0.5)
-    # neighbours share a draw, and are independent all the same
-    pairs = (kept.flatten()[: 4 * (x.numel() // 4)].view(-1, 4)).float()
-    assert float(torch.corrcoef(pairs.T).triu(1).abs().max()) < 5 / len(pairs) ** 0.5
-    dropped.sum().backward()
-    assert torch.equal(x.grad, dropped.detach())
-
-
-def test_dropout_follows_the_seed_and_only_while_training():
-    x, found = torch.randn(7, 9), []
-    for _ in range(2):
-        torch.manual_seed(3)
-        found.append(dropout(x, 0.5))
-    assert torch.equal(*found)
-    assert dropout(x, 0.5, training=False) is x
-    assert dropout(x, 0.0) is x
-    assert not dropout(x, 1.0).any()

@@ -111,7 +111,7 @@ class Codec:
         batch = self._parameter().new_zeros(len(sounds), 1, max(lengths))
         for row, sound in zip(batch, sounds, strict=True):
             row[0, : len(sound)] = torch.from_numpy(np.ascontiguousarray(sound, dtype=np.float32))
-        with _alone(self.network.encoder, lengths):
+        with mask_padding(self.network.encoder, lengths):
             codes = self.network.encode(batch).audio_codes
         found = codes.cpu().numpy().astype(np.uint16)
         return [code[:, :count] for code, count in zip(found, frames, strict=True)]
@@ -138,7 +138,7 @@ class Codec:
             return [torch.zeros(0, device=device) for _ in codes]
         for row, code in zip(batch, codes, strict=True):
             row[:, : code.shape[1]] = code
-        with _alone(self.network.decoder, frames):
+        with mask_padding(self.network.decoder, frames):
             sounds = self.network.decode(audio_codes=batch).audio_values.float()
         return [sound[: count * self.hop] for sound, count in zip(sounds, frames, strict=True)]
 
@@ -160,7 +160,7 @@ def alike(lengths: Sequence[int], shortest: float, most: int = MOST_FRAMES) -> l
 
 
 @contextmanager
-def _alone(part: nn.Module, lengths: Sequence[int]) -> Iterator[None]:
+def mask_padding(part: nn.Module, lengths: Sequence[int]) -> Iterator[None]:
     """Within, every convolution of `part` sees zeros beyond a sample's own length, exactly as if it were alone.
 
     Padding the input would not do: biases turn it into sound that convolutions reach back for. `lengths` are those of

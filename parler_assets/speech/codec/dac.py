@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 from transformers import DacConfig, DacModel
 
-from parler_assets.speech.codec.codec_layers import lay_out
-
 _NORM = {"weight_g": "g", "weight_v": "v"} | {f"parametrizations.weight.original{i}": "gv"[i] for i in (0, 1)}
 _DERIVED = ("upsampling_ratios", "hidden_size", "hop_length", "model_type", "transformers_version", "architectures")
 
@@ -44,7 +42,6 @@ def build_dac(config: DacConfig) -> DacModel:
     for module in network.decoder.modules():
         if isinstance(module, torch.nn.ConvTranspose1d):
             module.output_padding = (module.stride[0] % 2,)
-    lay_out(network)
     return network
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import as_strided
 
 from parler_assets.tts.data.codes_file import Split
-
-IGNORED = -100
+from parler_assets.tts.model.delay_pattern import IGNORED, DelayPattern
 
 
 @dataclass(frozen=True)
@@ -35,24 +33,18 @@ class Collator:
             "attention_mask": description_mask,
             "prompt_input_ids": prompts,
             "prompt_attention_mask": prompt_mask,
-            "labels": torch.from_numpy(delayed_labels([split.clip(row) for row in rows], self.codebook_size)),
+            "labels": delayed_labels([split.clip(row) for row in rows], self.codebook_size),
         }
 
 
-def delayed_labels(clips: Sequence[np.ndarray], codebook_size: int) -> np.ndarray:
-    """Labels (B, L, K) int64 of clips (T, K), L = longest T + K, padded with -100.
-
-    Codebook k is k start ids, then the clip's codes, then end ids: the published delay pattern. It is read off a clip
-    laid out between K rows of start ids and K of end ids by a slanted view, in which column k lies k rows further up.
-    """
+def delayed_labels(clips: Sequence[np.ndarray], codebook_size: int) -> torch.Tensor:
+    """Labels (B, L, K) int64 of clips (T, K) in the delay pattern, L = longest T + K, padded with IGNORED."""
     K, longest = clips[0].shape[1], max(len(clip) for clip in clips)
-    labels = np.full((len(clips), longest + K, K), IGNORED, np.int64)
-    laid = np.full((longest + 2 * K, K), codebook_size + 1, np.uint16)
-    below, beside = laid.strides
+    pattern = DelayPattern(K, start=codebook_size + 1, end=codebook_size)
+    labels = torch.full((len(clips), longest + K, K), IGNORED)
     for row, clip in zip(labels, clips, strict=True):
-        T = len(clip)
-        laid[K : K + T], laid[K + T : 2 * K + T] = clip, codebook_size
-        row[: T + K] = as_strided(laid[K:], (T + K, K), (below, beside - below))
+        codes = torch.from_numpy(clip.astype(np.int64)).t()
+        row[: len(clip) + K] = pattern.labels(codes).t()
     return labels
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +13,12 @@ from transformers import GenerationConfig
 from transformers.utils import ModelOutput
 
 from parler_assets.speech.codec.codec import Codec
-from parler_assets.tts.generation.inputs import Reading, check_texts
+from parler_assets.tts.generation.inputs import check_texts, prefix_codes
 from parler_assets.tts.generation.loop import GenerationLoop
 from parler_assets.tts.generation.sampling import Sampling
 from parler_assets.tts.generation.streaming import ParlerTTSStreamer, pieces
-
-if TYPE_CHECKING:
-    from parler_assets.tts.model.parler import ParlerTTSForConditionalGeneration
+from parler_assets.tts.model.config import ParlerTTSDecoderConfig
+from parler_assets.tts.model.parler import ParlerTTSModel
 
 
 @dataclass
@@ -39,63 +38,64 @@ class GeneratedSpeech(ModelOutput):
     ended: list[bool] | None = None
 
 
-@torch.no_grad()
-def generate(
-    self: ParlerTTSForConditionalGeneration,
-    input_ids: Tensor | None = None,
-    streamer: ParlerTTSStreamer | None = None,
-    **given: Any,
-) -> Tensor | GeneratedSpeech:
-    """Speak a batch of prompts as their descriptions say.
+class ParlerTTSForConditionalGeneration(ParlerTTSModel):
+    """Speech from a transcript ("prompt") and a description of how it is spoken."""
 
-    Args:
-        input_ids: descriptions (B, S), with `attention_mask` (B, S); or `description_states` or `encoder_outputs` as in
-            `forward`.
-        streamer: gets the samples as they become final, from another thread's point of view.
-        given: `prompt_input_ids` (B, P) with `prompt_attention_mask` (B, P) and the other arguments of `begin`.
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Tensor | None = None,
+        streamer: ParlerTTSStreamer | None = None,
+        **given: Any,
+    ) -> Tensor | GeneratedSpeech:
+        """Speak a batch of prompts as their descriptions say.
 
-    Returns:
-        Samples (B, N), or `GeneratedSpeech` with `return_dict_in_generate=True`.
+        Args:
+            input_ids: descriptions (B, S), with `attention_mask` (B, S); or `description_states` or `encoder_outputs`
+                as in `forward`.
+            streamer: gets the samples as they become final, from another thread's point of view.
+            given: `prompt_input_ids` (B, P) with `prompt_attention_mask` (B, P) and the other arguments of `begin`.
 
-    Unlike the original, ids that are no code are never chosen, an audio prefix is delayed once, and a sample
-    without any frame has length 0.
-    """
-    loop, config = begin(self, input_ids=input_ids, **given)
-    codec = Codec(self.audio_encoder)
-    if streamer is not None:
-        return _streamed(loop, codec, streamer)
-    for _ in loop.run():
-        pass
-    codes = loop.codes()
-    sounds = codec.decode_tensors(codes)
-    sequences = _padded(sounds)
-    if not config.return_dict_in_generate:
-        return sequences
-    lengths = [len(sound) for sound in sounds]
-    return GeneratedSpeech(sequences=sequences, audios_length=lengths, codes=codes, ended=loop.ended.tolist())
+        Returns:
+            Samples (B, N), or `GeneratedSpeech` with `return_dict_in_generate=True`.
 
+        Unlike the original, ids that are no code are never chosen, an audio prefix is delayed once, and a sample
+        without any frame has length 0.
+        """
+        loop, config = begin(self, input_ids=input_ids, **given)
+        codec = Codec(self.audio_encoder)
+        if streamer is not None:
+            return _streamed(loop, codec, streamer)
+        for _ in loop.run():
+            pass
+        codes = loop.codes()
+        sounds = codec.decode_tensors(codes)
+        sequences = _padded(sounds)
+        if not config.return_dict_in_generate:
+            return sequences
+        lengths = [len(sound) for sound in sounds]
+        return GeneratedSpeech(sequences=sequences, audios_length=lengths, codes=codes, ended=loop.ended.tolist())
 
-def stream(
-    self: ParlerTTSForConditionalGeneration, input_ids: Tensor | None = None, frames: int = 43, **given: Any
-) -> Iterator[list[Tensor]]:
-    """Speak as `generate` does, giving samples as soon as they are final.
+    def stream(self, input_ids: Tensor | None = None, frames: int = 43, **given: Any) -> Iterator[list[Tensor]]:
+        """Speak as `generate` does, giving samples as soon as they are final.
 
-    Args:
-        input_ids, given: as in `generate`.
-        frames: how many codec frames a piece has; the first one is shorter, so that sound begins early.
+        Args:
+            input_ids, given: as in `generate`.
+            frames: how many codec frames a piece has; the first one is shorter, so that sound begins early.
 
-    Returns:
-        Pieces: for each of the B samples what is new (n,), nothing once it has ended. A sample's pieces joined are
-        what `generate` gives for it. The codec looks `reach` frames ahead (10 for published checkpoints), so a piece
-        comes that much after its last frame; each piece costs its frames and twice the reach, however long the speech.
-    """
-    with torch.no_grad():
-        loop, _ = begin(self, input_ids=input_ids, **given)
-    return pieces(loop, Codec(self.audio_encoder), frames)
+        Returns:
+            Pieces: for each of the B samples what is new (n,), nothing once it has ended. A sample's pieces joined are
+            what `generate` gives for it. The codec looks `reach` frames ahead (10 for published checkpoints), so a
+            piece comes that much after its last frame; it costs its frames and twice the reach, however long the
+            speech.
+        """
+        with torch.no_grad():
+            loop, _ = begin(self, input_ids=input_ids, **given)
+        return pieces(loop, Codec(self.audio_encoder), frames)
 
 
 def begin(
-    model: ParlerTTSForConditionalGeneration,
+    model: ParlerTTSModel,
     input_ids: Tensor | None = None,
     attention_mask: Tensor | None = None,
     prompt_input_ids: Tensor | None = None,
@@ -116,8 +116,8 @@ def begin(
         input_values: samples (B, 1, N) or (B, N) that the speech goes on from; they stand before the result, and the
             prompt has to begin with their transcript.
         audio_codes: the same as codes (B, K, T).
-        seed: one for the batch or one for each sample. A sample with its own seed does not depend on the others'
-            chances. By default drawn from torch's generator.
+        seed: one for the batch or one for each sample. A sample with its own seed does not depend on its
+            company. By default drawn from torch's generator.
         count_padding: positions of a padded prompt start with its padding, as the original counts them. False
             counts from the prompt's first token, so that a sample is the same in every batch.
         options: fields of the generation config, such as `do_sample`, `temperature`, `top_k`, `top_p`,
@@ -133,18 +133,21 @@ def begin(
     config = merged(generation_config or model.generation_config, options)
     check_texts(input_ids, attention_mask, model.config.text_encoder.vocab_size, "description")
     check_texts(prompt_input_ids, prompt_attention_mask, model.config.vocab_size, "prompt")
-    reading = model.reading(
+    inputs = model.prepare_inputs(
         input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states,
         count_padding,
     )  # fmt: skip
     times = int(config.num_return_sequences or 1)
-    prefix = _prefix(model, input_values, audio_codes, len(reading.states))
+    prefix = prefix_codes(
+        Codec(model.audio_encoder), model.config.decoder, input_values, audio_codes, len(inputs.states)
+    )
+    prefix = None if prefix is None else prefix.to(inputs.states.device).repeat_interleave(times, 0)
     given = 1 + (0 if prefix is None else prefix.shape[-1])
     if new is not None:
         config.max_length = given + int(new)
-    sampling = _within(Sampling.of(config, model.config.decoder.num_codebooks), model, reading, given)
-    prefix = None if prefix is None else prefix.repeat_interleave(times, 0)
-    return GenerationLoop(model, reading.repeated(times), sampling, prefix, seed), config
+    sampling = Sampling.of(config, model.config.decoder.num_codebooks)
+    sampling = _within(sampling, model.config.decoder, inputs.prompt_length, given)
+    return GenerationLoop(model.decoder, inputs.repeated(times), sampling, prefix, seed), config
 
 
 def merged(config: GenerationConfig, options: dict[str, Any]) -> GenerationConfig:
@@ -162,30 +165,12 @@ def merged(config: GenerationConfig, options: dict[str, Any]) -> GenerationConfi
     return config
 
 
-def _prefix(model: ParlerTTSForConditionalGeneration, samples, codes: Tensor | None, batch: int) -> Tensor | None:
-    """Codes (B, K, T) to go on from, None where there are none."""
-    if samples is not None:
-        encoded = Codec(model.audio_encoder).encode([sound.reshape(-1).float().cpu().numpy() for sound in samples])
-        if len({code.shape for code in encoded}) > 1:
-            raise ValueError("input_values must have one length: prefixes of one batch are continued together")
-        codes = torch.stack([torch.from_numpy(code.astype("int64")) for code in encoded])
-    if codes is None:
-        return None
-    decoder = model.config.decoder
-    if codes.dim() != 3 or codes.shape[:2] != (batch, decoder.num_codebooks):
-        raise ValueError(f"audio_codes {tuple(codes.shape)} should be ({batch}, {decoder.num_codebooks}, frames)")
-    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < decoder.codebook_size:
-        raise ValueError(f"audio_codes must be from 0 to {decoder.codebook_size - 1}")
-    return codes.to(model.device)
-
-
-def _within(sampling: Sampling, model: ParlerTTSForConditionalGeneration, reading: Reading, given: int) -> Sampling:
-    """At most as many columns as the checkpoint has positions for.
+def _within(sampling: Sampling, config: ParlerTTSDecoderConfig, P: int, given: int) -> Sampling:
+    """At most as many columns as the checkpoint has positions for after a prompt of P tokens.
 
     Raises:
         ValueError: no room for speech after this prompt, or a length without any.
     """
-    config, P = model.config.decoder, reading.columns
     least = max(given + config.num_codebooks, 2 * config.num_codebooks - 1)
     room = sampling.max_length if config.rope_embeddings else config.max_position_embeddings - P
     if sampling.max_length < least:

@@ -1,4 +1,4 @@
-"""A step that changes buffers in place, recorded as a CUDA graph: one launch instead of hundreds of kernels."""
+"""A step that changes buffers in place, captured as a CUDA graph: one launch instead of hundreds of kernels."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 _log = logging.getLogger(__name__)
 
 
-class Recording:
+class GraphedStep:
     """Runs `step`; on a CUDA device from the second time on as a graph, on others as it is.
 
     A graph replays on the same addresses: `forget` it whenever a buffer was replaced. The first run after that is the
-    one that loads kernels and work space, which cannot happen while recording. A device that cannot record, for want
+    one that loads kernels and work space, which cannot happen during a capture. A device that cannot capture, for want
     of memory or because another program's work cannot be, goes on without.
     """
 
     def __init__(self, step: Callable[[], None], device: torch.device) -> None:
-        self.step, self.records = step, device.type == "cuda"
+        self.step, self.captures = step, device.type == "cuda"
         self.graph: torch.cuda.CUDAGraph | None = None
         self.warm = False
 
@@ -27,24 +27,24 @@ class Recording:
         self.graph, self.warm = None, False
 
     def run(self) -> None:
-        if not self.records or not self.warm:
+        if not self.captures or not self.warm:
             self.step()
             self.warm = True
             return
         if self.graph is None:
-            self.graph = self._recorded()
+            self.graph = self._captured()
         if self.graph is None:
-            self.records = False
+            self.captures = False
             self.step()
         else:
             self.graph.replay()
 
-    def _recorded(self) -> torch.cuda.CUDAGraph | None:
+    def _captured(self) -> torch.cuda.CUDAGraph | None:
         try:
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):  # records only: nothing runs until it is replayed
+            with torch.cuda.graph(graph):  # captures only: nothing runs until it is replayed
                 self.step()
         except RuntimeError as error:
-            _log.warning("steps cannot be recorded as a CUDA graph, generation goes on more slowly: %s", error)
+            _log.warning("steps cannot be captured as a CUDA graph, generation goes on more slowly: %s", error)
             return None
         return graph

@@ -1,62 +1,12 @@
-"""What the decoder reads of a batch: descriptions and transcripts, each with its padding."""
+"""What generation is asked for, checked before anything is computed."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Reading:
-    """What the decoder reads.
-
-    Attributes:
-        states: (B, S, d) for the cross-attention; `state_mask` (B, S) is true where they are real.
-        described: how many of them describe; with `prompt_cross_attention` the prompt's follow.
-        prompt: the embedded prompt (B, P, d) that stands before the codes, with `padding` (B,) positions in front.
-        count_padding: whether these are counted as positions.
-    """
-
-    states: Tensor
-    state_mask: Tensor | None
-    described: int
-    prompt: Tensor | None = None
-    padding: Tensor | None = None
-    count_padding: bool = True
-
-    @property
-    def columns(self) -> int:
-        """P, the positions that the prompt takes before the codes."""
-        return 0 if self.prompt is None else self.prompt.shape[1]
-
-    def repeated(self, times: int) -> Reading:
-        """Every sample `times` times, one after the other."""
-        return self if times == 1 else self._mapped(lambda part: part.repeat_interleave(times, 0))
-
-    def guided(self) -> Reading:
-        """The batch, and after it the batch without descriptions: their states are zeros that nobody sees."""
-        mask = self.states.new_ones(self.states.shape[:2]) if self.state_mask is None else self.state_mask
-        undescribed, unseen = self.states.clone(), mask.bool().clone()
-        undescribed[:, : self.described], unseen[:, : self.described] = 0, False
-        both = self._mapped(lambda part: torch.cat([part, part]))
-        return replace(both, states=torch.cat([self.states, undescribed]), state_mask=torch.cat([mask.bool(), unseen]))
-
-    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Reading:
-        parts = {name: getattr(self, name) for name in ("states", "state_mask", "prompt", "padding")}
-        changed: dict[str, Any] = {name: None if part is None else change(part) for name, part in parts.items()}
-        return replace(self, **changed)
-
-
-def padded_left(ids: Tensor | None, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """Prompts with their padding moved to the front, so that speech follows its text; no mask when none is padded."""
-    if ids is None or mask is None or bool(mask.all()):
-        return ids, None
-    order = mask.bool().to(torch.uint8).argsort(dim=1, stable=True)
-    return ids.gather(1, order), mask.gather(1, order)
+from parler_assets.speech.codec.codec import Codec
+from parler_assets.tts.model.config import ParlerTTSDecoderConfig
 
 
 def check_texts(ids: Tensor | None, mask: Tensor | None, rows: int, what: str) -> None:
@@ -77,3 +27,25 @@ def check_texts(ids: Tensor | None, mask: Tensor | None, rows: int, what: str) -
         raise ValueError(
             f"{what}: token {int(ids.max())}, but this checkpoint knows {rows}: use the tokenizer that belongs to it"
         )
+
+
+def prefix_codes(
+    codec: Codec, decoder: ParlerTTSDecoderConfig, samples: Tensor | None, codes: Tensor | None, batch: int
+) -> Tensor | None:
+    """Codes (B, K, T) of an audio prefix: of samples (B, 1, N) or (B, N), or codes as given; None where there is none.
+
+    Raises:
+        ValueError: prefixes of several lengths, codes of another shape, or ids that are no codes.
+    """
+    if samples is not None:
+        encoded = codec.encode([sound.reshape(-1).float().cpu().numpy() for sound in samples])
+        if len({code.shape for code in encoded}) > 1:
+            raise ValueError("input_values must have one length: prefixes of one batch are continued together")
+        codes = torch.stack([torch.from_numpy(code.astype("int64")) for code in encoded])
+    if codes is None:
+        return None
+    if codes.dim() != 3 or codes.shape[:2] != (batch, decoder.num_codebooks):
+        raise ValueError(f"audio_codes {tuple(codes.shape)} should be ({batch}, {decoder.num_codebooks}, frames)")
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < decoder.codebook_size:
+        raise ValueError(f"audio_codes must be from 0 to {decoder.codebook_size - 1}")
+    return codes

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from parler_assets.tts.generation.cuda_graph import Recording
-from parler_assets.tts.generation.decoder import inference_decoder
-from parler_assets.tts.generation.decoding_state import Columns
-from parler_assets.tts.generation.inputs import Reading
+from parler_assets.tts.generation.cuda_graph import GraphedStep
+from parler_assets.tts.generation.decoder import CachedDecoder
+from parler_assets.tts.generation.decoding_state import DecodingState
 from parler_assets.tts.generation.sampling import Sampling
+from parler_assets.tts.model.decoder import CodesDecoder
+from parler_assets.tts.model.inputs import DecoderInputs
 
-if TYPE_CHECKING:
-    from parler_assets.tts.model.parler import ParlerTTSForConditionalGeneration
-
-# Where steps are recorded, looking at a result means waiting, and a smaller batch means recording again:
+# Where steps are captured, looking at a result means waiting, and a smaller batch means another capture:
 _LOOK = 16  # columns between two looks at which samples have ended
 _WORTH = 0.75  # of the batch must go on for the batch to stay as it is
 
@@ -30,27 +27,27 @@ class GenerationLoop:
 
     def __init__(
         self,
-        model: ParlerTTSForConditionalGeneration,
-        reading: Reading,
+        decoder: CodesDecoder,
+        inputs: DecoderInputs,
         sampling: Sampling,
         prefix: Tensor | None,
         seed: int | Sequence[int] | None,
     ) -> None:
-        pattern = self.pattern = model.config.decoder.pattern
-        B, K, M, device = len(reading.states), pattern.codebooks, sampling.max_length, reading.states.device
+        pattern = self.pattern = decoder.config.pattern
+        B, K, M, device = len(inputs.states), pattern.codebooks, sampling.max_length, inputs.states.device
         self.start = self.length = 1 + (0 if prefix is None else prefix.shape[-1])
-        chances = _chances(B, K, M, seed, device) if sampling.do_sample else None
+        uniforms = _uniforms(B, K, M, seed, device) if sampling.do_sample else None
         canvas = pattern.canvas(M, prefix).to(device).expand(B, K, M)
-        self.columns = Columns(pattern, sampling, canvas, self.start, chances)
+        self.state = DecodingState(pattern, sampling, canvas, self.start, uniforms)
         self.limit, self.guidance = M, sampling.guidance
-        self.reading = reading.guided() if self.guidance != 1 else reading
-        self.decoder = inference_decoder(model.decoder)
-        self.cache = self.decoder.start(self.reading)
+        self.inputs = inputs.guided() if self.guidance != 1 else inputs
+        self.decoder = CachedDecoder(decoder)
+        self.cache = self.decoder.start(self.inputs)
         self.rows = torch.arange(B, device=device)
-        self.ids = self.columns.ids.clone()
+        self.ids = self.state.ids.clone()
         self.ended = torch.zeros(B, dtype=torch.bool, device=device)
         self.broken = torch.zeros((), dtype=torch.bool, device=device)  # whether a logit was no number
-        self.recording = Recording(self._step, device)
+        self.step = GraphedStep(self._step, device)
 
     def run(self) -> Iterator[int]:
         """Generate; yields the number of columns after each new one."""
@@ -60,22 +57,22 @@ class GenerationLoop:
             if self.length == self.limit:
                 return
             if self.cache.reserve(1):
-                self.recording.forget()
-            self.recording.run()
+                self.step.forget()
+            self.step.run()
             going = self._counted()
 
     def _prefill(self) -> bool:
         """Read the prompt and the given columns, choose the first column."""
-        x = self.decoder.embed(self._both(self.columns.ids[..., : self.start].transpose(1, 2)))
-        if self.reading.prompt is not None:
-            x = torch.cat([self.reading.prompt.to(x.dtype), x], dim=1)
+        x = self.decoder.embed(self._both(self.state.ids[..., : self.start].transpose(1, 2)))
+        if self.inputs.prompt is not None:
+            x = torch.cat([self.inputs.prompt.to(x.dtype), x], dim=1)
         self.cache.reserve(x.shape[1])
         self._choose(self.decoder(x, self.cache))
         return self._counted()
 
     def _step(self) -> None:
         """One column more: everything that it changes, it changes in place."""
-        self._choose(self.decoder(self.decoder.embed(self._both(self.columns.previous())), self.cache))
+        self._choose(self.decoder(self.decoder.embed(self._both(self.state.previous())), self.cache))
 
     def _choose(self, hidden: Tensor) -> None:
         logits = self.decoder.logits(hidden[:, -1])
@@ -83,7 +80,7 @@ class GenerationLoop:
             described, free = logits.chunk(2)
             logits = free + self.guidance * (described - free)
         self.broken |= ~torch.isfinite(logits).all()
-        self.columns.choose(logits)
+        self.state.choose(logits)
 
     def _counted(self) -> bool:
         """Count what a step has done, let finished samples go; False when none is left."""
@@ -91,24 +88,24 @@ class GenerationLoop:
         waits = self.rows.device.type != "cpu"  # looking at a result there means waiting for it
         if waits and (self.length - self.start) % _LOOK and self.length < self.limit:
             return True
-        finished = self.columns.endings.finished()
+        finished = self.state.eos.finished()
         count = int(finished.sum())
         if count == 0 or (waits and 0 < len(finished) - count > _WORTH * len(finished)):
             return True
         return self._drop(finished)
 
     def _drop(self, finished: Tensor) -> bool:
-        self._note()
+        self._collect()
         going = (~finished).nonzero().squeeze(1)
         self.rows = self.rows[going]
-        self.columns.keep(going)
+        self.state.keep(going)
         self.cache.keep(self._both(going, len(finished)))
-        self.recording.forget()
+        self.step.forget()
         return len(going) > 0
 
-    def _note(self) -> None:
-        self.ids[self.rows] = self.columns.ids
-        self.ended[self.rows] = self.columns.endings.finished()
+    def _collect(self) -> None:
+        self.ids[self.rows] = self.state.ids
+        self.ended[self.rows] = self.state.eos.finished()
 
     def _both(self, rows: Tensor, offset: int = 0) -> Tensor:
         """The described half of the batch and the half without descriptions, where there is one."""
@@ -116,12 +113,12 @@ class GenerationLoop:
 
     def codes(self) -> list[Tensor]:
         """The frames (K, T) that each sample has so far; a frame with an id that is no code is left out."""
-        self._note()
+        self._collect()
         frames = self.pattern.undo(self.ids[..., : self.length])
         return [sample[:, (sample < self.pattern.end).all(0)] for sample in frames]
 
 
-def _chances(B: int, K: int, M: int, seed: int | Sequence[int] | None, device: torch.device) -> Tensor:
+def _uniforms(B: int, K: int, M: int, seed: int | Sequence[int] | None, device: torch.device) -> Tensor:
     """(B, K, M) uniform in [0, 1), each sample's from its own seed; one seed counts upwards over the batch."""
     if seed is None:
         seed = int(torch.randint(2**31, ()))

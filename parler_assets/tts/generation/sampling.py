@@ -82,21 +82,22 @@ class Sampling:
             raise ValueError(f"top_p {sampling.top_p} must be in (0, 1] and top_k {sampling.top_k} at least 0 (0: all)")
         return sampling
 
-    def choose(self, logits: Tensor, chance: Tensor | None) -> Tensor:
-        """Ids (B, K) from float32 logits (B, K, V); `chance` (B, K) in [0, 1) decides, without it the best id wins.
+    def choose(self, logits: Tensor, uniform: Tensor | None) -> Tensor:
+        """Ids (B, K) from float32 logits (B, K, V), by numbers `uniform` (B, K) in [0, 1); None: the best ids.
 
-        Chance picks the place in the cumulated probabilities, best first: a sample depends on its own chances only.
+        Inverse transform sampling: a number is a place in the cumulated probabilities, best first, so a sample depends
+        on its own numbers only.
         """
-        if chance is None:
+        if uniform is None:
             return logits.argmax(-1)
         V = logits.shape[-1]
         best, ids = _best(logits, min(self.top_k or V, V))
-        chances = torch.softmax(best / self.temperature, dim=-1)
-        cumulated = chances.cumsum(-1)
+        probs = torch.softmax(best / self.temperature, dim=-1)
+        cumulated = probs.cumsum(-1)
         if self.top_p < 1:
-            inside = cumulated - chances < self.top_p
-            cumulated = (chances * inside).cumsum(-1)
-        place = (cumulated <= chance[..., None] * cumulated[..., -1:]).sum(-1, keepdim=True)
+            inside = cumulated - probs < self.top_p
+            cumulated = (probs * inside).cumsum(-1)
+        place = (cumulated <= uniform[..., None] * cumulated[..., -1:]).sum(-1, keepdim=True)
         return ids.gather(-1, place.clamp(max=ids.shape[-1] - 1)).squeeze(-1)
 
 
@@ -109,27 +110,31 @@ def _best(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return best, places.gather(-1, order)
 
 
-class Endings:
+class EosTracker:
     """Which codebooks of each sample have ended. They end in order: codebook k only after k - 1 has.
 
     What the original finds by searching the whole history at each step is kept as two small tensors.
+
+    Attributes:
+        ended: (B, K) bool.
+        active: (B, 1) the codebook that may end next.
     """
 
-    def __init__(self, samples: int, codebooks: int, end: int, device: torch.device) -> None:
-        self.end = end
+    def __init__(self, samples: int, codebooks: int, eos: int, device: torch.device) -> None:
+        self.eos = eos
         self.ended = torch.zeros(samples, codebooks, dtype=torch.bool, device=device)
-        self.first = torch.zeros(samples, 1, dtype=torch.long, device=device)
+        self.active = torch.zeros(samples, 1, dtype=torch.long, device=device)
         self._rows = torch.arange(codebooks, device=device)
 
     def forbidden(self) -> Tensor:
         """(B, K): codebooks that may not end now. Moves on by at most one codebook."""
-        self.first += self.ended.gather(1, self.first) & (self.first < self._rows[-1])
-        return self._rows > self.first
+        self.active += self.ended.gather(1, self.active) & (self.active < self._rows[-1])
+        return self._rows > self.active
 
-    def note(self, ids: Tensor) -> Tensor:
-        """Remember the column (B, K) that was chosen; an ended codebook stays at the end id."""
-        ids = ids.masked_fill(self.ended, self.end)
-        self.ended |= ids == self.end
+    def update(self, ids: Tensor) -> Tensor:
+        """Take in the column (B, K) that was chosen; an ended codebook stays at EOS."""
+        ids = ids.masked_fill(self.ended, self.eos)
+        self.ended |= ids == self.eos
         return ids
 
     def finished(self) -> Tensor:
@@ -137,4 +142,4 @@ class Endings:
         return self.ended.all(1)
 
     def keep(self, rows: Tensor) -> None:
-        self.ended, self.first = self.ended[rows], self.first[rows]
+        self.ended, self.active = self.ended[rows], self.active[rows]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from parler_assets.speech.codec.codec import Codec
-
-if TYPE_CHECKING:
-    from parler_assets.tts.generation.loop import GenerationLoop
+from parler_assets.tts.generation.loop import GenerationLoop
 
 FIRST = 8  # frames of the first piece
 

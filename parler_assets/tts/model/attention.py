@@ -6,21 +6,26 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 
-def heads(x: Tensor, size: int) -> Tensor:
+def split_heads(x: Tensor, size: int) -> Tensor:
     """(B, n, H * size) to (B, H, n, size)."""
     return x.unflatten(-1, (-1, size)).transpose(1, 2)
 
 
 def attend(
-    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, causal: bool = False, drop: float = 0.0
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    attn_mask: Tensor | None = None,
+    causal: bool = False,
+    dropout: float = 0.0,
 ) -> Tensor:
-    """What queries (B, H, n, size) find in keys and values (B, G, m, size), as (B, n, H * size).
+    """Attention of queries (B, H, n, size) over keys and values (B, G, m, size), as (B, n, H * size).
 
-    H is a multiple of G: consecutive queries share one key head. `mask` (B, 1, 1 or n, m) is True where a key is seen,
-    or a number added to scores. Scores are scaled by size ** -0.5.
+    H is a multiple of G: consecutive queries share one key head. `attn_mask` (B, 1, 1 or n, m) is True where a key may
+    be seen, or a bias added to scores. Scores are scaled by size ** -0.5.
     """
-    shared = queries.shape[1] != keys.shape[1]
-    found = scaled_dot_product_attention(
-        queries, keys, values, mask, dropout_p=drop, is_causal=causal, enable_gqa=shared
+    grouped = queries.shape[1] != keys.shape[1]
+    attended = scaled_dot_product_attention(
+        queries, keys, values, attn_mask, dropout_p=dropout, is_causal=causal, enable_gqa=grouped
     )
-    return found.transpose(1, 2).flatten(2)
+    return attended.transpose(1, 2).flatten(2)

@@ -1,6 +1,6 @@
 """The decoder: a causal transformer over [prompt | columns of codes] that reads the description by cross-attention.
 
-These are the layers as they are trained and saved; `inference.py` runs them for generation.
+`generation/decoder.py` runs the same layers column by column over a KV cache.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout, linear
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from parler_assets.tts.model.attention import attend, heads
+from parler_assets.tts.model.attention import attend, split_heads
 from parler_assets.tts.model.config import ParlerTTSDecoderConfig
-from parler_assets.tts.model.dropout import dropout
-from parler_assets.tts.model.positions import Rotation, SinusoidalPositions, rotate, rotation
-from parler_assets.tts.model.product import multiply, through
+from parler_assets.tts.model.linear import Linear
+from parler_assets.tts.model.positions import Rope, SinusoidalPositions, rope_at, rotate
 from parler_assets.tts.model.varlen import Packing
 
 # What a cross-attention sees: everything, where a mask is True, or every clip of a packed batch its own description.
-Seen = Tensor | Packing | None
+AttentionMask = Tensor | Packing | None
 
 
 class Attention(nn.Module):
@@ -29,27 +29,34 @@ class Attention(nn.Module):
     def __init__(self, config: ParlerTTSDecoderConfig, key_value_heads: int) -> None:
         super().__init__()
         d, size = config.hidden_size, config.head_size
-        self.k_proj = nn.Linear(d, key_value_heads * size, bias=False)
-        self.v_proj = nn.Linear(d, key_value_heads * size, bias=False)
-        self.q_proj = nn.Linear(d, d, bias=False)
-        self.out_proj = nn.Linear(d, d, bias=False)
+        self.k_proj = Linear(d, key_value_heads * size)
+        self.v_proj = Linear(d, key_value_heads * size)
+        self.q_proj = Linear(d, d)
+        self.out_proj = Linear(d, d)
         self.size, self.key_value_heads, self.dropout = size, key_value_heads, config.attention_dropout
 
-    def forward(
-        self, x: Tensor, states: Tensor, turn: Rotation | None, seen: Seen = None, causal: bool = False
-    ) -> Tensor:
-        """Attend from x (B, n, d) to states (B, m, d), where a mask `seen` (B, 1, 1, m) is True, or as packed.
+    def queries(self, x: Tensor, rope: Rope | None) -> Tensor:
+        """(B, H, n, size) of x (B, n, d)."""
+        queries = split_heads(self.q_proj(x), self.size)
+        return queries if rope is None else rotate(queries, rope)
 
-        `turn` rotates the queries, and the keys too if `causal`: where x attends to itself.
+    def keys_values(self, states: Tensor, rope: Rope | None = None) -> tuple[Tensor, Tensor]:
+        """Two of (B, G, m, size) of states (B, m, d)."""
+        keys, values = split_heads(self.k_proj(states), self.size), split_heads(self.v_proj(states), self.size)
+        return (keys if rope is None else rotate(keys, rope)), values
+
+    def forward(
+        self, x: Tensor, states: Tensor, rope: Rope | None, attn_mask: AttentionMask = None, causal: bool = False
+    ) -> Tensor:
+        """Attend from x (B, n, d) to states (B, m, d), where a mask (B, 1, 1, m) is True, or as packed.
+
+        `rope` rotates the queries, and the keys too if `causal`: where x attends to itself.
         """
-        queries = heads(through(self.q_proj, x), self.size)
-        keys, values = (heads(through(layer, states), self.size) for layer in (self.k_proj, self.v_proj))
-        if turn is not None:
-            queries, keys = rotate(queries, turn), rotate(keys, turn) if causal else keys
+        queries, (keys, values) = self.queries(x, rope), self.keys_values(states, rope if causal else None)
         drop = self.dropout if self.training else 0.0
-        if isinstance(seen, Packing):
-            return through(self.out_proj, seen.attend(queries, keys, values, causal, drop))
-        return through(self.out_proj, attend(queries, keys, values, None if causal else seen, causal, drop))
+        if isinstance(attn_mask, Packing):
+            return self.out_proj(attn_mask.attend(queries, keys, values, causal, drop))
+        return self.out_proj(attend(queries, keys, values, None if causal else attn_mask, causal, drop))
 
 
 class DecoderLayer(GradientCheckpointingLayer):
@@ -66,20 +73,20 @@ class DecoderLayer(GradientCheckpointingLayer):
         self.self_attn_layer_norm = nn.LayerNorm(d)
         self.encoder_attn = Attention(config, config.num_cross_attention_key_value_heads or config.num_attention_heads)
         self.encoder_attn_layer_norm = nn.LayerNorm(d)
-        self.fc1 = nn.Linear(d, config.ffn_dim, bias=False)
-        self.fc2 = nn.Linear(config.ffn_dim, d, bias=False)
+        self.fc1 = Linear(d, config.ffn_dim)
+        self.fc2 = Linear(config.ffn_dim, d)
         self.final_layer_norm = nn.LayerNorm(d)
         self.act = ACT2FN[config.activation_function]
         self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
 
-    def forward(self, x: Tensor, states: Tensor, turn: Rotation | None, seen: Seen) -> Tensor:
+    def forward(self, x: Tensor, states: Tensor, rope: Rope | None, attn_mask: AttentionMask) -> Tensor:
         """x (B, n, d) after this layer; states (B, S, d) are seen where a mask (B, 1, 1, S) is True, or as packed."""
         inner = self.self_attn_layer_norm(x)
-        x = x + self._drop(self.self_attn(inner, inner, turn, seen, causal=True))
-        x = x + self._drop(self.encoder_attn(self.encoder_attn_layer_norm(x), states, turn, seen))
-        inner = self.act(through(self.fc1, self.final_layer_norm(x)))
+        x = x + self._drop(self.self_attn(inner, inner, rope, attn_mask, causal=True))
+        x = x + self._drop(self.encoder_attn(self.encoder_attn_layer_norm(x), states, rope, attn_mask))
+        inner = self.act(self.fc1(self.final_layer_norm(x)))
         inner = dropout(inner, self.activation_dropout, self.training)
-        return x + self._drop(through(self.fc2, inner))
+        return x + self._drop(self.fc2(inner))
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -102,6 +109,13 @@ class Decoder(nn.Module):
         """(B, n, d): the sum of the K embeddings of every column of ids (B, n, K)."""
         return torch.stack([table(ids[..., k]) for k, table in enumerate(self.embed_tokens)]).sum(0)
 
+    def place(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Rope | None]:
+        """x (B, n, d) at positions (n,) or (B, n): with the table's rows added, or to be rotated by the rope."""
+        config = self.config
+        if config.rope_embeddings:
+            return x, rope_at(positions, config.head_size, config.rope_theta, x.dtype)
+        return x + self.embed_positions(positions), None
+
     def forward(
         self,
         x: Tensor,
@@ -120,36 +134,33 @@ class Decoder(nn.Module):
         """
         places = torch.arange(x.shape[1], device=x.device)
         if padding is None:
-            return self._layers(x, places, states, seen_states(state_mask))
+            return self._layers(x, places, states, description_mask(state_mask))
         # Padding moves behind the samples, where a causal pass never sees it: no mask, and the fast kernels apply.
         order = (places + padding[:, None]) % x.shape[1]
         x = x.gather(1, order[..., None].expand_as(x))
-        x = self._layers(x, order if count_padding else places, states, seen_states(state_mask))
+        x = self._layers(x, order if count_padding else places, states, description_mask(state_mask))
         return x.gather(1, order.argsort(1)[..., None].expand_as(x))
 
     def packed(self, x: Tensor, states: Tensor, packing: Packing) -> Tensor:
         """States (1, N, d) of embedded places (1, N, d) that read description states (1, M, d)."""
         return self._layers(x, packing.positions, states, packing)
 
-    def _layers(self, x: Tensor, positions: Tensor, states: Tensor, seen: Seen) -> Tensor:
-        config, turn = self.config, None
-        if config.rope_embeddings:
-            turn = rotation(positions, config.head_size, config.rope_theta, x.dtype)
-        else:
-            x = x + self.embed_positions(positions)
+    def _layers(self, x: Tensor, positions: Tensor, states: Tensor, attn_mask: AttentionMask) -> Tensor:
+        config = self.config
+        x, rope = self.place(x, positions)
         x = dropout(x, config.dropout, self.training)
         for layer in self.layers:
             if self.training and config.layerdrop and torch.rand(()) < config.layerdrop:
                 continue
-            x = layer(x, states, turn, seen)
+            x = layer(x, states, rope, attn_mask)
         return self.layer_norm(x)
 
 
-def seen_states(mask: Tensor | None) -> Tensor | None:
+def description_mask(state_mask: Tensor | None) -> Tensor | None:
     """(B, S) to (B, 1, 1, S) bool, None where all are seen. A sample without any state sees all, which are zeros."""
-    if mask is None or bool(mask.all()):
+    if state_mask is None or bool(state_mask.all()):
         return None
-    seen = mask.bool()
+    seen = state_mask.bool()
     return (seen | ~seen.any(1, keepdim=True))[:, None, None]
 
 
@@ -170,9 +181,9 @@ class CodesDecoder(nn.Module):
         self.model = DecoderModel(config)
         d, V, K = config.hidden_size, config.vocab_size, config.num_codebooks
         if config.use_fused_lm_heads:
-            self.lm_heads: nn.Linear | nn.ModuleList = nn.Linear(d, K * V, bias=False)
+            self.lm_heads: nn.Linear | nn.ModuleList = Linear(d, K * V)
         else:
-            self.lm_heads = nn.ModuleList(nn.Linear(d, V, bias=False) for _ in range(K))
+            self.lm_heads = nn.ModuleList(Linear(d, V) for _ in range(K))
 
     def head_weights(self) -> Tensor:
         """All heads as one matrix (K * V, d), row = codebook * V + id."""
@@ -182,5 +193,10 @@ class CodesDecoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., K, V) of hidden (..., d), in one matrix product."""
-        flat = multiply(hidden, self.head_weights())
-        return flat.unflatten(-1, (self.config.num_codebooks, self.config.vocab_size))
+        return linear(hidden, self.head_weights()).unflatten(-1, (self.config.num_codebooks, self.config.vocab_size))
+
+    def logits_of_column(self, hidden: Tensor) -> Tensor:
+        """The same for a few columns hidden (B, d), without a copy of the heads."""
+        if isinstance(self.lm_heads, nn.ModuleList):
+            return torch.stack([head(hidden) for head in self.lm_heads], dim=-2)
+        return self.lm_heads(hidden).unflatten(-1, (self.config.num_codebooks, self.config.vocab_size))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 FREE = -1
+IGNORED = -100  # a label that nothing is learnt from, as torch's cross-entropy has it
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,28 @@ class DelayPattern:
     end: int
 
     def labels(self, codes: Tensor) -> Tensor:
-        """Training targets (..., K, T + K) of codes (..., K, T): the columns after the start column."""
+        """Training targets (..., K, T + K) of codes (..., K, T): the columns after the start column.
+
+        Read off the codes between K start ids and K end ids by a slanted view, each row one column further left.
+        """
         *batch, K, T = codes.shape
-        rows = torch.arange(K, device=codes.device)[:, None]
-        frames = torch.arange(T + K, device=codes.device) - rows
-        labels = codes.new_full((*batch, K, T + K), self.end)
-        labels[..., frames < 0] = self.start
-        labels[..., (frames >= 0) & (frames < T)] = codes.flatten(-2)
-        return labels
+        laid = codes.new_full((*batch, K, T + 2 * K), self.end)
+        laid[..., :K], laid[..., K : K + T] = self.start, codes
+        return laid.as_strided((*batch, K, T + K), (*laid.stride()[:-2], T + 2 * K - 1, 1), K)
 
     def inputs(self, labels: Tensor) -> Tensor:
-        """What the decoder reads (B, L, K) to predict labels (B, L, K): one column later, padding (-100) as end."""
+        """What the decoder reads (B, L, K) to predict labels (B, L, K): one column later, padding (IGNORED) as end."""
         shifted = torch.full_like(labels, self.start)
         shifted[:, 1:] = labels[:, :-1]
-        return shifted.masked_fill(shifted == -100, self.end)
+        return shifted.masked_fill(shifted == IGNORED, self.end)
 
     def counted(self, labels: Tensor) -> Tensor:
-        """Labels (B, L, K) with -100 wherever nothing is to be learnt.
+        """Labels (B, L, K) with IGNORED wherever nothing is to be learnt.
 
         Left are the T codes and one end per codebook: not the start ids, not the padding, and no end after an end.
         """
         after_end = self.inputs(labels) == self.end
-        return labels.masked_fill((labels == self.start) | after_end, -100)
+        return labels.masked_fill((labels == self.start) | after_end, IGNORED)
 
     def canvas(self, length: int, prefix: Tensor | None = None) -> Tensor:
         """Which ids of the first `length` columns are decided beforehand, (K, length) or (B, K, length).
@@ -77,12 +78,6 @@ class DelayPattern:
         if room:
             canvas[..., columns >= length - K + 1 + rows] = self.end
         return canvas
-
-    @staticmethod
-    def apply(ids: Tensor, canvas: Tensor) -> Tensor:
-        """Ids (..., K, n) with the decided entries of a canvas of at least n columns put in their places."""
-        decided = canvas[..., : ids.shape[-1]]
-        return torch.where(decided == FREE, ids, decided)
 
     def undo(self, ids: Tensor) -> Tensor:
         """Frames (..., K, n - K) of columns (..., K, n): frame t of codebook k lies in column t + k + 1."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,11 +20,7 @@ from parler_assets.speech.codec.dac import dac_state
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.positions import sinusoidal_table
 from parler_assets.tts.model.sizes import refuse_sizes
-from parler_assets.tts.model.tokenizers import copy_tokenizers
-
-if TYPE_CHECKING:
-    from parler_assets.tts.model.parler import ParlerTTSForConditionalGeneration
-    from parler_assets.tts.model.tokenizers import Tokenizers
+from parler_assets.tts.model.tokenizers import Tokenizers, copy_tokenizers
 
 WEIGHTS, INDEX, CONFIG, GENERATION = (
     "model.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
@@ -40,10 +36,10 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be loaded; the message names the file and the remedy."""
 
 
-def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, options: dict[str, Any]) -> Any:
-    """A model in evaluation mode; see `from_pretrained`."""
+def load(cls: type, source: str | Path, options: dict[str, Any]) -> Any:
+    """A model of the class `cls` in evaluation mode; see its `from_pretrained`."""
     dtype = options.pop("dtype", None) or options.pop("torch_dtype", None) or torch.float32
-    device = options.pop("device_map", None) or "cpu"
+    device = _one_device(options.pop("device_map", None))
     config = options.pop("config", None)
     hub = {key: options.pop(key) for key in _HUB if key in options}
     if options.get("trust_remote_code"):
@@ -56,8 +52,9 @@ def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, optio
     with torch.device("meta"):
         model = cls(config)
     tensors = _fitting(model, _read(folder), folder)
-    dtype = getattr(torch, dtype) if isinstance(dtype, str) and dtype != "auto" else dtype
-    dtype = torch.float32 if dtype == "auto" else dtype
+    if dtype == "auto":
+        dtype = tensors["embed_prompts.weight"].dtype
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
     model.tie_weights()
     for part in _TABLES:
@@ -68,6 +65,21 @@ def load(cls: type[ParlerTTSForConditionalGeneration], source: str | Path, optio
     model.config.name_or_path = model.name_or_path = str(source)
     model.source = folder
     return model.eval()
+
+
+def _one_device(device_map: Any) -> Any:
+    """A device, of what transformers takes as a map of devices.
+
+    Raises:
+        ValueError: a map that spreads a model over several devices.
+    """
+    if isinstance(device_map, dict) and len(set(device_map.values())) == 1:
+        (device_map,) = set(device_map.values())
+    if device_map == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if isinstance(device_map, dict) or device_map in ("balanced", "balanced_low_0", "sequential"):
+        raise ValueError(f"device_map={device_map!r}: this model lies on one device; name it, such as 'cuda:0'")
+    return "cpu" if device_map is None else device_map
 
 
 def _matching_config(folder: Path) -> ParlerTTSConfig:
@@ -104,7 +116,7 @@ def _content(folder: Path) -> dict[str, Any]:
     return content
 
 
-def save(model: ParlerTTSForConditionalGeneration, folder: Path, tokenizers: Tokenizers | None) -> None:
+def save(model: Any, folder: Path, tokenizers: Tokenizers | None) -> None:
     """Write `model.safetensors`, configurations, the feature extractor and the tokenizers.
 
     These are `tokenizers` or, without, those of the folder that the model was loaded from.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-IGNORED = -100
+from parler_assets.tts.model.delay_pattern import IGNORED
 
 
 @dataclass(frozen=True)

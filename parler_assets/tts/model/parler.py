@@ -1,11 +1,11 @@
-"""The whole model: description encoder, decoder over codes, codec."""
+"""The whole model: description encoder, decoder over codes, codec. `generation/api.py` lets it speak."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,14 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput
 
 from parler_assets.speech.codec.dac import build_dac
-from parler_assets.tts.generation.api import generate, stream
-from parler_assets.tts.generation.inputs import Reading, padded_left
-from parler_assets.tts.model import loading as checkpoint
+from parler_assets.tts.model import loading
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.decoder import CodesDecoder
+from parler_assets.tts.model.delay_pattern import IGNORED
+from parler_assets.tts.model.inputs import DecoderInputs, pad_left
 from parler_assets.tts.model.loss import codebook_loss
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
-from parler_assets.tts.model.varlen import Packing, columns_of
+from parler_assets.tts.model.varlen import Packing, label_mask
 
 # Arguments of the original's forward: a cache is generation's own here, outputs always are a ParlerTTSOutput, and the
 # decoder's mask says nothing that the prompt's does not. `num_items_in_batch` is the Trainer's.
@@ -49,8 +49,8 @@ class ParlerTTSOutput(ModelOutput):
     encoder_last_hidden_state: Tensor | None = None
 
 
-class ParlerTTSForConditionalGeneration(PreTrainedModel):
-    """Speech from a transcript ("prompt") and a description of how it is spoken.
+class ParlerTTSModel(PreTrainedModel):
+    """Codes of speech from a transcript ("prompt") and a description of how it is spoken.
 
     Load a published checkpoint with `from_pretrained`, or make a new model from a `ParlerTTSConfig`: weights are then
     drawn as the original draws them (normal, `initializer_factor`), the T5 and DAC parts as transformers does.
@@ -91,27 +91,25 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         elif isinstance(module, SinusoidalPositions):
             init.copy_(module.weights, sinusoidal_table(*module.weights.shape))
 
-    generate = generate
-    stream = stream
-
     # -------------------------------------------------------------------------------------------------- checkpoints
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls, pretrained_model_name_or_path: str | Path, **options: Any
-    ) -> ParlerTTSForConditionalGeneration:
+    ) -> Self:
         """Load a checkpoint: a folder, or a repository on the Hub.
 
         Args:
             pretrained_model_name_or_path: folder in any published layout, or a repository's name.
-            options: `torch_dtype` or `dtype` (float32), `revision`, `token`, `cache_dir`, `local_files_only`,
-                `device_map` (one device). `attn_implementation` and `low_cpu_mem_usage` are accepted and have no
-                effect: attention always is torch's scaled dot product.
+            options: `torch_dtype` or `dtype` (float32; "auto" is that of the file), `revision`, `token`, `cache_dir`,
+                `local_files_only`, `device_map` (one device, or "auto": a GPU where there is one).
+                `attn_implementation` and `low_cpu_mem_usage` are accepted and have no effect: attention always is
+                torch's scaled dot product.
 
         Raises:
             CheckpointError: weights are missing, are too many, or are pickled; the message names file and remedy.
         """
-        return checkpoint.load(cls, pretrained_model_name_or_path, options)
+        return loading.load(cls, pretrained_model_name_or_path, options)
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:  # type: ignore[override]
         """Write weights, configuration, generation settings, feature extractor and tokenizers in the published layout.
@@ -119,10 +117,15 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         Args:
             options: `tokenizers`, a `Tokenizers` pair to write instead of those the model was loaded with. Others are
                 those of transformers and have no effect: weights are always one safetensors file.
-        """
-        checkpoint.save(self, Path(save_directory), options.get("tokenizers"))
 
-    # ------------------------------------------------------------------------------------------------------ reading
+        Raises:
+            ValueError: `push_to_hub` is asked for; `parler-assets release` publishes, with a model card.
+        """
+        if options.get("push_to_hub"):
+            raise ValueError("save_pretrained writes a folder: publish it with `parler-assets release` or `hf upload`")
+        loading.save(self, Path(save_directory), options.get("tokenizers"))
+
+    # ------------------------------------------------------------------------------------------------------ forward
 
     def freeze_encoders(self, freeze_text_encoder: bool = True) -> None:
         """Exclude the codec, and by default the text encoder, from training."""
@@ -133,27 +136,25 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         """The text encoder's states (B, S, d_text) of descriptions (B, S): what can be computed once and kept."""
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
-    def read(
+    def prepare_inputs(
         self,
-        states: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         prompt_input_ids: Tensor | None = None,
         prompt_attention_mask: Tensor | None = None,
-        projected: bool = False,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        description_states: Tensor | None = None,
         count_padding: bool = True,
-    ) -> Reading:
-        """What the decoder reads, from the text encoder's states or, if `projected`, from states as it reads them."""
-        if not projected and hasattr(self, "enc_to_dec_proj"):
-            states = self.enc_to_dec_proj(states)
-        if attention_mask is not None and not projected:
-            states = states * attention_mask[..., None].to(states.dtype)
-        prompt_ids, prompt_mask = padded_left(prompt_input_ids, prompt_attention_mask)
+    ) -> DecoderInputs:
+        """What the decoder reads besides codes; arguments as in `forward`."""
+        states = self._description_states(input_ids, attention_mask, encoder_outputs, description_states)
+        prompt_ids, prompt_mask = pad_left(prompt_input_ids, prompt_attention_mask)
         if prompt_ids is None:
-            return Reading(states, attention_mask, states.shape[1])
+            return DecoderInputs(states, attention_mask, states.shape[1])
         prompt = self.embed_prompts(prompt_ids)
         padding = None if prompt_mask is None else (prompt_mask == 0).sum(1)
         if not self.config.prompt_cross_attention:
-            return Reading(states, attention_mask, states.shape[1], prompt, padding, count_padding)
+            return DecoderInputs(states, attention_mask, states.shape[1], prompt, padding, count_padding)
         self._fits(prompt.shape[1])
         positions = torch.arange(prompt.shape[1], device=prompt.device)
         if padding is not None and not count_padding:
@@ -164,19 +165,37 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             pairs = ((states, attention_mask), (prompt, prompt_mask))
             masks = [part.new_ones(part.shape[:2]) if mask is None else mask for part, mask in pairs]
             mask = torch.cat([mask.bool() for mask in masks], dim=1)
-        return Reading(torch.cat([states, prompt], dim=1), mask, states.shape[1])
+        return DecoderInputs(torch.cat([states, prompt], dim=1), mask, states.shape[1])
 
-    def hidden(self, reading: Reading, ids: Tensor, packing: Packing | None = None) -> Tensor:
+    def _description_states(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        encoder_outputs: BaseModelOutput | tuple | None,
+        states: Tensor | None,
+    ) -> Tensor:
+        """States (B, S, d) as the decoder reads them: projected, and zeros where nothing is described."""
+        if encoder_outputs is not None:
+            return encoder_outputs[0]
+        if states is None:
+            if input_ids is None:
+                raise ValueError("forward needs input_ids, description_states or encoder_outputs")
+            states = self.describe(input_ids, attention_mask)
+        if hasattr(self, "enc_to_dec_proj"):
+            states = self.enc_to_dec_proj(states)
+        return states if attention_mask is None else states * attention_mask[..., None].to(states.dtype)
+
+    def hidden_states(self, inputs: DecoderInputs, ids: Tensor, packing: Packing | None = None) -> Tensor:
         """The decoder's last states (B, P + L, d) over the prompt and columns of ids (B, L, K); (1, N, d) if packed."""
         decoder = self.decoder.model.decoder
         x = decoder.embed(ids)
-        if reading.prompt is not None:
-            x = torch.cat([reading.prompt.to(x.dtype), x], dim=1)
+        if inputs.prompt is not None:
+            x = torch.cat([inputs.prompt.to(x.dtype), x], dim=1)
         if not self.config.decoder.rope_embeddings:
             self._fits(x.shape[1])
         if packing:
-            return decoder.packed(packing.clips.pack(x), packing.states.pack(reading.states), packing)
-        return decoder(x, reading.states, reading.state_mask, reading.padding, reading.count_padding)
+            return decoder.packed(packing.clips.pack(x), packing.states.pack(inputs.states), packing)
+        return decoder(x, inputs.states, inputs.state_mask, inputs.padding, inputs.count_padding)
 
     def _fits(self, columns: int) -> None:
         rows = self.config.decoder.max_position_embeddings
@@ -206,7 +225,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         Args:
             input_ids: description (B, S); `attention_mask` (B, S) is 1 where it is real.
             prompt_input_ids: transcript (B, P), padded on the left; `prompt_attention_mask` (B, P).
-            labels: (B, L, K) in the delay pattern, -100 where padded.
+            labels: (B, L, K) in the delay pattern, IGNORED (-100) where padded.
             decoder_input_ids: (B * K, L); made from the labels when None.
             encoder_outputs: description states (B, S, d) as a former output has them, instead of `input_ids`.
             description_states: states (B, S, d_text) from `describe`, instead of `input_ids`.
@@ -214,7 +233,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             output_logits: False computes logits at the targets only and returns none: for training.
             count_padding: positions of a padded prompt start with its padding, as the original counts them. False
                 starts at its first token: a clip then gives what it gives alone, whatever it is padded with.
-            packed: compute no padding (`packing.py`). Needs labels, and no logits can be returned.
+            packed: compute no padding (`varlen.py`). Needs labels, and no logits can be returned.
 
         The loss counts T codes and one end per codebook, as the original does. Its training script then divided by
         the padded size; divide a "sum" by `targets` instead.
@@ -223,7 +242,7 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         if unknown:
             raise TypeError(f"forward() has no argument {sorted(unknown)[0]!r}")
         K = self.config.decoder.num_codebooks
-        reading = self.reading(
+        inputs = self.prepare_inputs(
             input_ids,
             attention_mask,
             prompt_input_ids,
@@ -238,29 +257,18 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
             ids = self.config.decoder.pattern.inputs(labels)
         else:
             raise ValueError("forward needs labels or decoder_input_ids")
-        output = ParlerTTSOutput(encoder_last_hidden_state=reading.states)
+        output = ParlerTTSOutput(encoder_last_hidden_state=inputs.states)
         if packed:
             if labels is None or output_logits:
                 raise ValueError("packed=True needs labels and output_logits=False")
-            self._learn_packed(output, reading, ids, labels, loss_reduction)
+            self._learn_packed(output, inputs, ids, labels, loss_reduction)
             return output
-        hidden = self.hidden(reading, ids)
+        hidden = self.hidden_states(inputs, ids)
         if labels is not None:
             self._learn(output, hidden, labels, loss_reduction, output_logits)
         elif output_logits:
             output.logits = _rows(self.decoder.logits(hidden))
         return output
-
-    def reading(
-        self, input_ids, attention_mask, prompt_ids, prompt_mask, encoder_outputs, states, count_padding=True
-    ) -> Reading:
-        if encoder_outputs is not None:
-            return self.read(encoder_outputs[0], attention_mask, prompt_ids, prompt_mask, True, count_padding)
-        if states is None:
-            if input_ids is None:
-                raise ValueError("forward needs input_ids, description_states or encoder_outputs")
-            states = self.describe(input_ids, attention_mask)
-        return self.read(states, attention_mask, prompt_ids, prompt_mask, False, count_padding)
 
     def _learn(self, output: ParlerTTSOutput, hidden: Tensor, labels: Tensor, reduction: str, keep: bool) -> None:
         """Fill in the loss, from logits everywhere or only where there is something to learn."""
@@ -274,16 +282,16 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         self._fill(output, logits, targets, reduction)
 
     def _learn_packed(
-        self, output: ParlerTTSOutput, reading: Reading, ids: Tensor, labels: Tensor, reduction: str
+        self, output: ParlerTTSOutput, inputs: DecoderInputs, ids: Tensor, labels: Tensor, reduction: str
     ) -> None:
-        packing = Packing.of(reading, columns_of(labels))
-        targets = pad(self.config.decoder.pattern.counted(labels), (0, 0, reading.columns, 0), value=-100)
-        hidden = self.hidden(reading, ids, packing)
+        packing = Packing.of(inputs, label_mask(labels))
+        targets = pad(self.config.decoder.pattern.counted(labels), (0, 0, inputs.prompt_length, 0), value=IGNORED)
+        hidden = self.hidden_states(inputs, ids, packing)
         self._fill(output, *self._learnt(hidden, packing.clips.pack(targets)), reduction)
 
     def _learnt(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, K, V) and targets (n, K) of only the n places where a codebook has something to learn."""
-        learnt = (targets != -100).any(-1)
+        learnt = (targets != IGNORED).any(-1)
         return self.decoder.logits(hidden[learnt]), targets[learnt]
 
     def _fill(self, output: ParlerTTSOutput, logits: Tensor, targets: Tensor, reduction: str) -> None:

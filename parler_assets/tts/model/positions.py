@@ -1,4 +1,4 @@
-"""Positions of the decoder: a sinusoidal table that checkpoints carry, or rotations of queries and keys."""
+"""Positions of the decoder: a sinusoidal table that checkpoints carry, or rotary position embeddings (RoPE)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-Rotation = tuple[Tensor, Tensor]
+Rope = tuple[Tensor, Tensor]  # cosines and sines of every position's angles
 
 
 def sinusoidal_table(rows: int, width: int) -> Tensor:
@@ -30,7 +30,7 @@ class SinusoidalPositions(nn.Module):
         return self.weights[positions]
 
 
-def rotation(positions: Tensor, size: int, theta: float, dtype: torch.dtype) -> Rotation:
+def rope_at(positions: Tensor, size: int, theta: float, dtype: torch.dtype) -> Rope:
     """Cosines and sines (B or 1, 1, n, size) of positions (n,) or (B, n), computed in float32 (Llama's convention)."""
     frequencies = theta ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
     angles = positions[..., None].float() * frequencies
@@ -39,8 +39,8 @@ def rotation(positions: Tensor, size: int, theta: float, dtype: torch.dtype) -> 
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def rotate(heads: Tensor, by: Rotation) -> Tensor:
-    """Heads (B, H, n, size) turned by their positions."""
-    cosines, sines = by
+def rotate(heads: Tensor, rope: Rope) -> Tensor:
+    """Heads (B, H, n, size) rotated by their positions."""
+    cosines, sines = rope
     first, second = heads.chunk(2, dim=-1)
     return heads * cosines + torch.cat([-second, first], dim=-1) * sines

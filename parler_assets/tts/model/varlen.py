@@ -7,6 +7,7 @@ by itself: one call a clip, or on a GPU one kernel that is told where clips begi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from parler_assets.tts.generation.inputs import Reading
 from parler_assets.tts.model.attention import attend
+from parler_assets.tts.model.delay_pattern import IGNORED
+from parler_assets.tts.model.inputs import DecoderInputs
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +30,11 @@ class Spans:
     """Where the N real places of padded rows (B, n) lie, and how many every row has.
 
     Attributes:
-        taken: (N,) places in the rows laid end to end, row by row.
+        indices: (N,) places in the rows laid end to end, row by row.
         lengths: real places of every row.
     """
 
-    taken: Tensor
+    indices: Tensor
     lengths: list[int]
 
     @classmethod
@@ -42,7 +44,7 @@ class Spans:
 
     def pack(self, rows: Tensor) -> Tensor:
         """(1, N, ...) of padded rows (B, n, ...)."""
-        return rows.flatten(0, 1).index_select(0, self.taken)[None]
+        return rows.flatten(0, 1).index_select(0, self.indices)[None]
 
     @property
     def longest(self) -> int:
@@ -52,12 +54,12 @@ class Spans:
     def starts(self) -> Tensor:
         """(B + 1,) int32: the sums of the lengths before every row and after the last."""
         counts = torch.tensor([0, *self.lengths], dtype=torch.int32)
-        return counts.cumsum(0, dtype=torch.int32).to(self.taken.device, non_blocking=True)
+        return counts.cumsum(0, dtype=torch.int32).to(self.indices.device, non_blocking=True)
 
 
-def columns_of(labels: Tensor) -> Tensor:
+def label_mask(labels: Tensor) -> Tensor:
     """Which columns of labels (B, L, K) a clip has, (B, L): all up to its last label, learnt or not."""
-    return (labels != -100).any(-1).flip(1).cumsum(1).flip(1) > 0
+    return (labels != IGNORED).any(-1).flip(1).cumsum(1).flip(1) > 0
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,17 @@ class Packing:
     positions: Tensor
 
     @classmethod
-    def of(cls, reading: Reading, columns: Tensor) -> Packing:
+    def of(cls, inputs: DecoderInputs, columns: Tensor) -> Packing:
         """Of what is read and of the columns after it, which are real where a mask (B, L) is true."""
         B, L = columns.shape
-        places = torch.arange(reading.columns + L, device=columns.device).expand(B, -1)
-        real, positions = pad(columns, (reading.columns, 0), value=True), places
-        if reading.padding is not None:
-            real = real & (places >= reading.padding[:, None])
-            positions = places if reading.count_padding else places - reading.padding[:, None]
+        places = torch.arange(inputs.prompt_length + L, device=columns.device).expand(B, -1)
+        real, positions = pad(columns, (inputs.prompt_length, 0), value=True), places
+        if inputs.padding is not None:
+            real = real & (places >= inputs.padding[:, None])
+            positions = places if inputs.count_padding else places - inputs.padding[:, None]
         clips = Spans.of(real)
-        described = reading.state_mask
-        described = columns.new_ones(reading.states.shape[:2]) if described is None else described.bool()
+        described = inputs.state_mask
+        described = columns.new_ones(inputs.states.shape[:2]) if described is None else described.bool()
         states = Spans.of(described | ~described.any(1, keepdim=True))  # who has no description reads its zeros
         return cls(clips, states, clips.pack(positions)[0])
 
@@ -128,24 +130,42 @@ def packs(device: torch.device, precision: torch.dtype, size: int, drop: float) 
     """
     if device.type == "cpu":
         return True
-    return device.type == "cuda" and precision in _HALF and not drop and _kernel_is_right(device, precision, size)
+    return device.type == "cuda" and precision in _HALF and not drop and kernel_works(device, precision, size)
 
 
-def _kernel_is_right(device: torch.device, precision: torch.dtype, size: int) -> bool:
-    """Whether values and gradients of a small packed batch are those of attention one by one."""
-    lengths = [5, 64, 130]
-    spans = Spans(torch.arange(sum(lengths), device=device), lengths)
-    generator = torch.Generator(device).manual_seed(0)
-    heads = torch.randn(3, 1, 2, sum(lengths), size, generator=generator, device=device).to(precision)
-    results = []
+def kernel_works(device: torch.device, precision: torch.dtype, size: int) -> bool:
+    """Whether values and gradients of small packed batches are those of attention one by one.
+
+    Tried are self-attention, and cross-attention to other lengths by heads that share their keys.
+    """
+    clips, states = (
+        Spans(torch.arange(sum(lengths), device=device), lengths) for lengths in ([5, 64, 130], [70, 1, 9])
+    )
     try:
-        for how in (by_kernel, one_by_one):
-            given = heads.clone().requires_grad_()
-            found = how(given[0], given[1], given[2], spans, spans, True)
-            found.square().sum().backward()
-            results.append((found.detach(), given.grad))
-        torch.testing.assert_close(results[0], results[1], rtol=0.05, atol=0.05)
-    except (AssertionError, ImportError, NotImplementedError, RuntimeError) as error:
-        logger.warning("attention over packed clips does not work here, batches are padded: %s", error)
+        for others, groups, causal in ((clips, 2, True), (states, 1, False)):
+            given = (clips, others, groups, causal, device, precision, size)
+            torch.testing.assert_close(_tried(by_kernel, *given), _tried(one_by_one, *given), rtol=0.05, atol=0.05)
+    except (AssertionError, AttributeError, ImportError, NotImplementedError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        logger.warning("attention over packed clips does not work here, batches are padded: %s", reason)
         return False
     return True
+
+
+def _tried(
+    how: Callable[..., Tensor],
+    clips: Spans,
+    others: Spans,
+    groups: int,
+    causal: bool,
+    device: torch.device,
+    precision: torch.dtype,
+    size: int,
+) -> list[Tensor | None]:
+    """What attention gives for random heads, and its gradients."""
+    generator = torch.Generator(device).manual_seed(0)
+    shapes = [(1, heads, sum(spans.lengths), size) for heads, spans in ((2, clips), (groups, others), (groups, others))]
+    heads = [torch.randn(shape, generator=generator, device=device).to(precision).requires_grad_() for shape in shapes]
+    attended = how(*heads, clips, others, causal)
+    attended.square().sum().backward()
+    return [attended.detach(), *(head.grad for head in heads)]

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from parler_assets.tts.model.product import multiply
-
 # Dense bfloat16 peaks in FLOP/s as the makers' data sheets state them, by a part of the device's name.
 PEAKS = {
     "B200": 2250e12,
@@ -43,7 +41,7 @@ def _product_speed(size: int = 768, times: int = 5) -> float:
     a, seconds = torch.ones(size, size), []
     for _ in range(times):
         started = time.perf_counter()
-        multiply(a, a)
+        a @ a
         seconds.append(time.perf_counter() - started)
     return 2 * size**3 / min(seconds)
 

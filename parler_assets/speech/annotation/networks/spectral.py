@@ -1,8 +1,7 @@
-"""Convolution by multiplication of spectra on a CPU, its products by oneDNN.
+"""Convolution by multiplication of spectra on a CPU.
 
 A kernel of 32 taps costs a fraction of its multiplications in the frequency domain. What is left there are products
-with fixed matrices, one a frequency. torch gives products in single precision to MKL, which leaves half of a processor
-that is not Intel's unused; oneDNN, which every build of torch has, does not, and keeps matrices in the order it likes.
+with fixed matrices, one a frequency.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch.fft import irfft, rfft
 
-EXPECTED = 64  # rows of a product; oneDNN orders the matrices for about so many
 FEW = 70  # samples up to which an inverse transform is cheaper as a product with its matrix
 
 
@@ -18,21 +16,11 @@ class FixedProduct:
     """Products of matrices with fixed ones: (F, M, C) times each of `matrices` (F, O, C) transposed is (F, M, O)."""
 
     def __init__(self, matrices: torch.Tensor) -> None:
-        self.by_onednn = torch.backends.mkldnn.is_available()
-        if self.by_onednn:
-            order = torch.ops.mkldnn._reorder_linear_weight
-            self.packed = [order(matrix.contiguous(), EXPECTED) for matrix in matrices]
-        else:
-            self.plain = matrices.transpose(1, 2).contiguous()
+        self.matrices = matrices.transpose(1, 2).contiguous()
 
     def __call__(self, rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         """Write the products into `out`, its parts (M, O) in any shape, and give it back."""
-        if not self.by_onednn:
-            return out.copy_(torch.bmm(rows, self.plain).view_as(out))
-        multiply = torch.ops.mkldnn._linear_pointwise
-        for part, matrix, target in zip(rows.unbind(), self.packed, out.unbind(), strict=True):
-            target.copy_(multiply(part, matrix, None, "none", [], "").view_as(target))
-        return out
+        return out.copy_(torch.bmm(rows, self.matrices).view_as(out))
 
 
 class SpectralKernels:
