@@ -6,7 +6,7 @@ What is refused here would otherwise be refused when a trained checkpoint is ask
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -40,9 +40,12 @@ _BLOCK = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 class Described(Protocol):
     """The sections of a recipe that name speakers, styles and rates."""
 
-    corpora: dict[str, Corpus]
-    describing: Describing
-    evaluation: Evaluation
+    @property
+    def corpora(self) -> Mapping[str, Corpus]: ...
+    @property
+    def describing(self) -> Describing: ...
+    @property
+    def evaluation(self) -> Evaluation: ...
 
 
 def sayable(kind: str, value: str) -> bool:
