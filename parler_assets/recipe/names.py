@@ -6,16 +6,15 @@ What is refused here would otherwise be refused when a trained checkpoint is ask
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import read_text
 from parler_assets.intake.names import shown
-
-if TYPE_CHECKING:
-    from parler_assets.recipe.loading import Recipe
+from parler_assets.recipe.corpora import Corpus
+from parler_assets.recipe.evaluation import Evaluation
+from parler_assets.recipe.speech import Describing
 
 NAME = re.compile(r"[^\W\d_][\w'’.-]*(?: [\w'’.-]+){0,3}")
 PLAIN = re.compile(r"[^\W\d_][\w'’-]*(?:[ _][\w'’-]+){0,2}")
@@ -42,14 +41,13 @@ def sayable(kind: str, value: str) -> bool:
     return len(value) <= LONGEST and bool(_RULES[kind][0].fullmatch(value))
 
 
-def unusable_names(recipe: Recipe) -> Iterator[str]:
+def unusable_names(corpora: Mapping[str, Corpus], describing: Describing, asked: Evaluation) -> Iterator[str]:
     """Every speaker, style and rate of a recipe that its descriptions would have to state and cannot."""
-    named = "named" in recipe.describing.captions
-    stated = [kind for kind in _stated(recipe.describing.prompt) if named or kind != "name"]
-    asked = recipe.evaluation
+    named = "named" in describing.captions
+    stated = [kind for kind in _stated(describing.prompt) if named or kind != "name"]
     given = {("evaluation.speakers", "name"): asked.speakers, ("evaluation.styles", "style"): asked.styles}
     given |= {("evaluation.rates", "speaking_rate"): asked.rates}
-    for corpus, section in recipe.corpora.items():
+    for corpus, section in corpora.items():
         if section.written:
             given[f"corpora.{corpus}.speaker_names", "name"] = list(section.speaker_names.values())
     for (key, kind), values in given.items():

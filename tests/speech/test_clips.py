@@ -179,7 +179,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from parler_assets.recipe import Annotation, Corpus, FolderSource, Shards
-from parler_assets.speech.annotators import tag_corpus
+from parler_assets.speech.annotation.stage import tag_corpus
 from parler_assets.speech.clips import build_raw_dataset
 folder = Path(sys.argv[1])
 corpus = Corpus(source=FolderSource(kind="folder", path=folder))
