@@ -23,6 +23,7 @@ from parler_assets.speech.annotation.praat import AnnotatorError, Pitch, Praat
 from parler_assets.speech.annotation.quality import Quality
 from parler_assets.speech.annotation.room import Room
 from parler_assets.speech.audio import AudioError, Clip, decode
+from parler_assets.speech.pieces import in_pieces
 from parler_assets.storage import Part, SetAside, StageResult
 
 __all__ = ["AnnotatorError", "annotate", "tag_corpus"]
@@ -61,6 +62,9 @@ def tag_corpus(
     """Measure every clip of a raw data set: its columns but audio, then those of `MEASURED`."""
 
     def transform(table: pa.Table) -> Part:
+        return in_pieces(table, tagged, STAGE)
+
+    def tagged(table: pa.Table) -> Part:
         clips, aside = _decoded(table)
         kept = table.filter(pa.array([clip is not None for clip in clips], pa.bool_()))
         sounds = [clip for clip in clips if clip is not None]
