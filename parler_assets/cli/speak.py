@@ -109,6 +109,7 @@ def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
     """A loaded checkpoint that speaks as the recipe says; the device is held while it is in use."""
     project = open_project(recipe)
     folder = checkpoint_folder(checkpoint) if checkpoint else finetuned(project.workspace)
+    from parler_assets.speech.codec.codec import CodecError
     from parler_assets.tts.base import BaseError, validate_base
     from parler_assets.tts.model.loading import CheckpointError
     from parler_assets.tts.model.tokenizers import TokenizerError
@@ -123,6 +124,7 @@ def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
             BaseError,
             BrokenCheckpoint,
             CheckpointError,
+            CodecError,
             TokenizerError,
         ) as error:
             fail(str(error))

@@ -79,5 +79,6 @@ def csv_rows(lines: Lines, delimiter: str = ",") -> Iterator[tuple[int, dict[str
         except StopIteration:
             return
         except csv.Error as error:
-            raise lines.refusal(f"cannot be read as CSV: {error}") from None
+            hint = ": is a quotation mark left open?" if "field limit" in str(error) else ""
+            raise lines.refusal(f"cannot be read as CSV: {error}{hint}") from None
         yield lines.row(), record

@@ -59,7 +59,7 @@ class Recipe(Section):
             raise ValueError(
                 "binning.edges v02 were made from era b tags: set annotation.era to b, or binning.edges to v01_2024_04"
             )
-        for problem in unusable_names(self):
+        for problem in unusable_names(self.corpora, self.describing, self.evaluation):
             raise ValueError(problem)
         return self
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import read_text
@@ -37,30 +36,18 @@ _STATES: dict[str, list[str]] = {
 _BLOCK = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 
 
-class Described(Protocol):
-    """The sections of a recipe that name speakers, styles and rates."""
-
-    @property
-    def corpora(self) -> Mapping[str, Corpus]: ...
-    @property
-    def describing(self) -> Describing: ...
-    @property
-    def evaluation(self) -> Evaluation: ...
-
-
 def sayable(kind: str, value: str) -> bool:
     """Whether a description can state this value of `name`, `style` or `speaking_rate`."""
     return len(value) <= LONGEST and bool(_RULES[kind][0].fullmatch(value))
 
 
-def unusable_names(recipe: Described) -> Iterator[str]:
+def unusable_names(corpora: Mapping[str, Corpus], describing: Describing, asked: Evaluation) -> Iterator[str]:
     """Every speaker, style and rate of a recipe that its descriptions would have to state and cannot."""
-    named = "named" in recipe.describing.captions
-    stated = [kind for kind in _stated(recipe.describing.prompt) if named or kind != "name"]
-    asked = recipe.evaluation
+    named = "named" in describing.captions
+    stated = [kind for kind in _stated(describing.prompt) if named or kind != "name"]
     given = {("evaluation.speakers", "name"): asked.speakers, ("evaluation.styles", "style"): asked.styles}
     given |= {("evaluation.rates", "speaking_rate"): asked.rates}
-    for corpus, section in recipe.corpora.items():
+    for corpus, section in corpora.items():
         if section.annotated_here:
             given[f"corpora.{corpus}.speaker_names", "name"] = list(section.speaker_names.values())
     for (key, kind), values in given.items():

@@ -22,6 +22,7 @@ from parler_assets.speech.annotation import classical, rate, workers
 from parler_assets.speech.annotation.measurements import Quality, Room
 from parler_assets.speech.annotation.praat import Pitch, Praat
 from parler_assets.speech.audio import SHORTEST, AudioError, Clip, decode
+from parler_assets.speech.pieces import in_pieces
 from parler_assets.storage import Executor, Part, SetAside, StageResult
 
 VERSION = "1"
@@ -63,6 +64,9 @@ def tag_corpus(
     settings = weights.pinned(settings)
 
     def transform(table: pa.Table) -> Part:
+        return in_pieces(table, tagged, STAGE)
+
+    def tagged(table: pa.Table) -> Part:
         clips, aside = _decoded(table)
         kept = table.filter(pa.array([clip is not None for clip in clips], pa.bool_()))
         sounds = [clip for clip in clips if clip is not None]

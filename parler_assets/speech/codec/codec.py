@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -18,11 +19,12 @@ from transformers import DacModel
 from parler_assets.intake import Refusal
 from parler_assets.intake.json_documents import read_json
 from parler_assets.intake.weights import tensor_shapes
-from parler_assets.speech.codec.dac import build_dac, codec_config, dac_state, reach
+from parler_assets.speech.codec.dac import build_dac, codec_config, dac_state, encoder_reach, reach
 from parler_assets.speech.codec.sizes import refuse_codec_sizes
 
 _PREFIX = "audio_encoder."
 # Decoded at once, padding included: the published codec takes 1.0 MB a frame in float32 (measured on one clip of 400).
+# A clip of more frames is encoded and decoded in windows of so many.
 MOST_FRAMES = 4096
 
 
@@ -94,16 +96,30 @@ class Codec:
         self.network = network.eval()
         self.sampling_rate, self.codebooks = int(config.sampling_rate), int(config.n_codebooks)
         self.codebook_size, self.hop = int(config.codebook_size), math.prod(config.downsampling_ratios)
-        self.reach = reach(config)
+        self.reach, self._encoder_reach = reach(config), encoder_reach(config)
         self.pads = getattr(config, "partial_frame", "pad") == "pad"
 
     def frames(self, samples: int) -> int:
         """Frames of so many samples: the last partial frame counts, or not, as in the checkpoint's own software."""
         return math.ceil(samples / self.hop) if self.pads else samples // self.hop
 
-    @torch.no_grad()
     def encode(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Codes (K, T) uint16 of mono samples (N,) at `sampling_rate`, each as if it were encoded alone."""
+        short = [place for place, sound in enumerate(sounds) if self.frames(len(sound)) <= MOST_FRAMES]
+        codes = dict(zip(short, self._encoded([sounds[place] for place in short]), strict=True))
+        return [codes[place] if place in codes else self._long_codes(sound) for place, sound in enumerate(sounds)]
+
+    def _long_codes(self, sound: np.ndarray) -> np.ndarray:
+        frames, found = self.frames(len(sound)), []
+        for window in windows(frames, self._encoder_reach, MOST_FRAMES):
+            # the last window has the samples after the last whole frame, too
+            end = len(sound) if window.last == frames else window.last * self.hop
+            (codes,) = self._encoded([sound[window.first * self.hop : end]])
+            found.append(codes[:, window.kept])
+        return np.concatenate(found, axis=1)
+
+    @torch.no_grad()
+    def _encoded(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
         frames = [self.frames(len(sound)) for sound in sounds]
         lengths = [count * self.hop if self.pads else len(sound) for count, sound in zip(frames, sounds, strict=True)]
         if not sum(frames):
@@ -128,8 +144,17 @@ class Codec:
         shortest = 1.0 if self._parameter().device.type == "cpu" else 0.75
         sounds: dict[int, Tensor] = {}
         for places in alike([code.shape[1] for code in codes], shortest):
-            sounds |= zip(places, self._decoded([codes[place] for place in places]), strict=True)
+            group = [codes[place] for place in places]
+            long = group[0].shape[1] > MOST_FRAMES  # and then alone
+            sounds |= zip(places, [self._long_sound(group[0])] if long else self._decoded(group), strict=True)
         return [sounds[place] for place in range(len(codes))]
+
+    def _long_sound(self, codes: Tensor) -> Tensor:
+        found = []
+        for window in windows(codes.shape[1], self.reach, MOST_FRAMES):
+            (sound,) = self._decoded([codes[:, window.first : window.last]])
+            found.append(sound.view(-1, self.hop)[window.kept].flatten())
+        return torch.cat(found)
 
     def _decoded(self, codes: Sequence[Tensor]) -> list[Tensor]:
         frames, device = [code.shape[1] for code in codes], self._parameter().device
@@ -144,6 +169,23 @@ class Codec:
 
     def _parameter(self) -> Tensor:
         return next(self.network.parameters())
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames `first` to `last` of a long clip, of which those in `kept`, counted from `first`, depend on no others."""
+
+    first: int
+    last: int
+    kept: slice
+
+
+def windows(frames: int, reach: int, most: int) -> Iterator[Window]:
+    """Windows of at most `most` frames that keep every frame once, with `reach` frames around what they keep."""
+    step = max(1, most - 2 * reach)
+    for start in range(0, frames, step):
+        end, first = min(start + step, frames), max(0, start - reach)
+        yield Window(first, min(end + reach, frames), slice(start - first, end - first))
 
 
 def alike(lengths: Sequence[int], shortest: float, most: int = MOST_FRAMES) -> list[list[int]]:

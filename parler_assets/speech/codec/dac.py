@@ -113,3 +113,16 @@ def reach(config: DacConfig) -> int:
         scale *= ratio
         frames += 39 / scale
     return math.ceil(frames + 3 / scale)
+
+
+def encoder_reach(config: DacConfig) -> int:
+    """Frames on either side that a frame's codes depend on, rounded up (9 for the published ratios 2, 4, 8, 8).
+
+    As in `reach`, but a step is one sample at first, and a strided convolution reaches less than a step of its output.
+    """
+    samples, step = 3, 1
+    for ratio in config.downsampling_ratios:
+        samples += 39 * step
+        step *= ratio
+        samples += step
+    return math.ceil((samples + step) / step)

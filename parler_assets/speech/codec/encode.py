@@ -13,11 +13,12 @@ from parler_assets import storage
 from parler_assets.recipe import Coding, digest
 from parler_assets.speech.audio import AudioError, decode
 from parler_assets.speech.codec.codec import Codec, codec_digest, load_codec
+from parler_assets.speech.pieces import in_pieces, pieces
 from parler_assets.storage import Executor, Part, SetAside, StageResult
 
 VERSION = "1"
 STAGE = "dac_codes"
-TRIED = 8  # clips whose round trip through the codec is measured
+TRIED, HEARD = 8, 30  # clips whose round trip through the codec is measured, and the first seconds of each
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -56,7 +57,7 @@ def encode_corpus(
         folder,
         fingerprint,
         coder.code,
-        columns=["id", "audio"],
+        columns=["id", "audio", "duration"],
         label=STAGE,
         facts=coder.facts,
         rebuild=rebuild,
@@ -73,6 +74,9 @@ class _Coder:
         return load_codec(self.checkpoint, self.device)
 
     def code(self, table: pa.Table) -> Part:
+        return in_pieces(table, self._coded, STAGE)
+
+    def _coded(self, table: pa.Table) -> Part:
         sounds, aside = self._sounds(table)
         codes: dict[str, np.ndarray] = {}
         for names in self._batches({name: len(sound) for name, sound in sounds.items()}):
@@ -130,9 +134,9 @@ class _Coder:
         }
 
     def _round_trip(self) -> dict:
-        first = next(storage.iterate(self.raw, ["id", "audio"]), None)
-        sounds = list(self._sounds(first.slice(0, TRIED))[0].values()) if first is not None else []
-        return round_trip(self.codec, sounds)
+        first = next(storage.iterate(self.raw, ["id", "audio", "duration"]), None)
+        sounds = self._sounds(pieces(first.slice(0, TRIED))[0])[0].values() if first is not None else []
+        return round_trip(self.codec, [sound[: HEARD * self.codec.sampling_rate] for sound in sounds])
 
 
 def round_trip(codec: Codec, sounds: Sequence[np.ndarray]) -> dict:

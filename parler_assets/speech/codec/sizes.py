@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from parler_assets.intake import Refusal
+from parler_assets.intake.sounds import RATES
 
 LARGEST = 1 << 24  # of any whole number in a configuration
 UNSEEN = 1 << 16  # of a size that the weights do not tell
@@ -17,10 +18,17 @@ _QUANTIZERS = r"(?:.*\.)?quantizer\.quantizers\.(\d+)\."
 def refuse_codec_sizes(section: Mapping[str, Any], shapes: Shapes) -> None:
     """Codebooks and entries that a codec's section states and its weights, in whichever naming, do not have.
 
+    Rates and ratios, which no weights tell, are those of a codec of sound.
+
     Raises:
         Refusal: naming the field, what it says and what the weights have.
     """
     refuse_large(section, "")
+    rate, ratios = section.get("sampling_rate", RATES[0]), section.get("downsampling_ratios", [1])
+    if not isinstance(rate, int) or not RATES[0] <= rate <= RATES[1]:
+        raise Refusal(f"sampling_rate is {rate!r:.40}, no whole number from {RATES[0]} to {RATES[1]}")
+    if not (isinstance(ratios, list) and ratios and all(isinstance(ratio, int) and ratio > 0 for ratio in ratios)):
+        raise Refusal(f"downsampling_ratios is {ratios!r:.40}, no list of whole numbers above 0")
     codebooks = counted(shapes, _QUANTIZERS)
     for field in ("n_codebooks", "num_codebooks"):
         same(field, section.get(field), codebooks)

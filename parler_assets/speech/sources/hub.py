@@ -14,12 +14,12 @@ from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from parler_assets.hub.errors import SourceError
 from parler_assets.hub.files import CONVERTED, RepoFiles
 from parler_assets.hub.revisions import ask_commit, is_commit, settled_commit
 from parler_assets.recipe import HubSource, digest
+from parler_assets.speech.sources.parquet import names_in, read_columns, read_group, rows_of_groups
 from parler_assets.speech.sources.source import RawClip
 from parler_assets.speech.sources.tables import chosen_columns, clips_of, ids_of
 
@@ -65,7 +65,7 @@ class HubCorpus:
         column = self._chosen.get("id") or self._chosen["text"]
         found: list[str] = []
         for piece in self._pieces:
-            table = pq.read_table(piece.path, columns=[column]).slice(piece.start, piece.stop - piece.start)
+            table = read_columns(piece.path, [column]).slice(piece.start, piece.stop - piece.start)
             found += ids_of(table, self._chosen, len(found))
         return found
 
@@ -81,8 +81,8 @@ class HubCorpus:
         """Some columns of all rows, in order: those that `choose` takes from the names there are."""
         if not self._pieces:
             raise SourceError(f"{self.origin}: this split has no rows")
-        names = choose(pq.read_schema(self._pieces[0].path).names)
-        parts = [pq.read_table(p.path, columns=names).slice(p.start, p.stop - p.start) for p in self._pieces]
+        names = choose(names_in(self._pieces[0].path))
+        parts = [read_columns(p.path, names).slice(p.start, p.stop - p.start) for p in self._pieces]
         return pa.concat_tables(parts, promote_options="permissive")
 
     @cached_property
@@ -108,7 +108,7 @@ class HubCorpus:
         if known is not None:
             return known
         home, names = files.of_split(self.source.config, split)
-        return sum(_rows(home.fetch(name)) for name in names)
+        return sum(sum(rows_of_groups(home.fetch(name))) for name in names)
 
     def _cut(self, files: RepoFiles, split: str, start: int, stop: int) -> Iterator[Piece]:
         home, names = files.of_split(self.source.config, split)
@@ -118,7 +118,7 @@ class HubCorpus:
             if first >= stop:
                 return
             path = home.fetch(name)
-            rows = _rows(path)
+            rows = sum(rows_of_groups(path))
             if first + rows > start:
                 yield Piece(path, max(start - first, 0), min(stop - first, rows))
             first += rows
@@ -127,14 +127,13 @@ class HubCorpus:
     def _chosen(self) -> dict[str, str]:
         if not self._pieces:
             raise SourceError(f"{self.origin}: this split has no rows")
-        return chosen_columns(pq.read_schema(self._pieces[0].path).names, self.source.columns, self.origin)
+        return chosen_columns(names_in(self._pieces[0].path), self.source.columns, self.origin)
 
     def _tables(self, path: Path, start: int, stop: int) -> Iterator[tuple[pa.Table, int]]:
         """Rows `start` to `stop` of a file, one row group at a time, each with the number of its first row."""
         if start >= stop:
             return
-        layout = pq.read_metadata(path)
-        sizes = [layout.row_group(group).num_rows for group in range(layout.num_row_groups)]
+        sizes = rows_of_groups(path)
         for group, (size, end) in enumerate(zip(sizes, accumulate(sizes), strict=True)):
             low, high = max(start, end - size), min(stop, end)
             if low < high:
@@ -144,9 +143,5 @@ class HubCorpus:
         """A row group's columns; the last one is kept, as neighbouring shards often share it."""
         if self._held is None or self._held[:2] != (path, group):
             columns = list(self._chosen.values())
-            self._held = path, group, pq.ParquetFile(path).read_row_group(group, columns=columns)
+            self._held = path, group, read_group(path, group, columns)
         return self._held[2]
-
-
-def _rows(path: Path) -> int:
-    return pq.read_metadata(path).num_rows

@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import DOCUMENT
 from parler_assets.intake.json_documents import read_json
+from parler_assets.intake.remote_code import first_line
 from parler_assets.intake.weights import tensor_shapes
 from parler_assets.speech.codec.dac import dac_state
 from parler_assets.tts.model.config import ParlerTTSConfig
@@ -49,8 +50,7 @@ def load(cls: type, source: str | Path, options: dict[str, Any]) -> Any:
         raise TypeError(f"from_pretrained() has no option {sorted(unknown)[0]!r}")
     folder = _local(source, hub)
     config = config or _matching_config(folder)
-    with torch.device("meta"):
-        model = cls(config)
+    model = _empty(cls, config, folder)
     tensors = _fitting(model, _read(folder), folder)
     if dtype == "auto":
         dtype = tensors["embed_prompts.weight"].dtype
@@ -61,7 +61,7 @@ def load(cls: type, source: str | Path, options: dict[str, Any]) -> Any:
         if part in tensors:
             model.get_parameter(part).requires_grad_(False)
     if (folder / GENERATION).is_file():
-        model.generation_config = GenerationConfig.from_pretrained(folder)
+        model.generation_config = _generation_config(folder)
     model.config.name_or_path = model.name_or_path = str(source)
     model.source = folder
     return model.eval()
@@ -80,6 +80,26 @@ def _one_device(device_map: Any) -> Any:
     if isinstance(device_map, dict) or device_map in ("balanced", "balanced_low_0", "sequential"):
         raise ValueError(f"device_map={device_map!r}: this model lies on one device; name it, such as 'cuda:0'")
     return "cpu" if device_map is None else device_map
+
+
+def _empty(cls: type, config: ParlerTTSConfig, folder: Path) -> Any:
+    """The model without memory for its weights."""
+    try:
+        with torch.device("meta"):
+            return cls(config)
+    except Exception as error:  # layers fail in their own ways at values that no field's check knows
+        told = f"{type(error).__name__}: {first_line(error)}"
+        raise CheckpointError(f"{folder / CONFIG}: no model can be made of it ({told}); fetch it again") from None
+
+
+def _generation_config(folder: Path) -> GenerationConfig:
+    file = folder / GENERATION
+    try:
+        read_json(file)  # bounded, which the library's own reader is not
+        return GenerationConfig.from_pretrained(folder)
+    except Exception as error:  # whatever the library makes of values that it did not write
+        told = error.within if isinstance(error, Refusal) else first_line(error)
+        raise CheckpointError(f"{file}: cannot be used ({told}); fetch it again, or remove it") from None
 
 
 def _matching_config(folder: Path) -> ParlerTTSConfig:
