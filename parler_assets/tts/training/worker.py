@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parler_assets.tts.training.ranks import exit_with_agent, exit_with_parent, several
+from parler_assets.tts.training.ranks import LAUNCHER, exit_with_agent, exit_with_parent, several
 
 if TYPE_CHECKING:
     from parler_assets.tts.training.job import Job
@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     job = Job.read(given.job)
     if given.exit_with_parent and job.settings.processes > 1:
-        return subprocess.run(several(job.settings.processes, job.device, given.job), check=False).returncode
+        ranks = several(job.settings.processes, job.device, given.job)
+        return subprocess.run(ranks, env=os.environ | {LAUNCHER: str(os.getpid())}, check=False).returncode
     return _explained(job)
 
 
