@@ -33,7 +33,7 @@ def corpus_assets(name: str, corpus: Corpus, recipe: Recipe) -> list:
     stages: list = [raw_dataset(name, corpus, recipe), dac_codes(name, recipe)]
     if isinstance(corpus.source, HubSource):
         stages.insert(0, hub_dataset(name, corpus.source))
-    if corpus.written:
+    if corpus.annotated_here:
         stages += [continuous_tags(name, recipe), text_bins(name, recipe), written_descriptions(name, recipe)]
     else:
         stages.append(published_descriptions(name, corpus, recipe))
@@ -76,7 +76,7 @@ def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinitio
         from parler_assets.hub import weights
         from parler_assets.speech.clips import build_raw_dataset
 
-        if corpus.written and _made_in_this_run(context, name, "continuous_tags"):
+        if corpus.annotated_here and _made_in_this_run(context, name, "continuous_tags"):
             weights.digests(tagger.settings(), tagged=workspace.lane(name, "continuous_tags"))  # ahead of a long fetch
         folder = workspace.lane(name, "raw_dataset")
         result = build_raw_dataset(corpus, folder, shard_settings, workspace.cache, rebuild=workspace.rebuild)
@@ -137,7 +137,7 @@ def uses_networks(annotation: Annotation) -> bool:
 def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
     pool = [name]
     if recipe.binning.edges == "estimated":
-        pool = [other for other, corpus in recipe.corpora.items() if corpus.written]
+        pool = [other for other, corpus in recipe.corpora.items() if corpus.annotated_here]
 
     @dg.asset(
         key_prefix=name,

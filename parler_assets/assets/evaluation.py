@@ -33,7 +33,7 @@ def evaluation_assets(recipe: Recipe) -> list:
 
 def written_lanes(recipe: Recipe) -> list[str]:
     """The corpora that are annotated here."""
-    return [name for name, corpus in recipe.corpora.items() if corpus.written]
+    return [name for name, corpus in recipe.corpora.items() if corpus.annotated_here]
 
 
 def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:

@@ -37,7 +37,7 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
         from parler_assets.tts.release.hub import HubError
         from parler_assets.tts.release.publish import ReleaseRefused, publish
 
-        written = [name for name, corpus in recipe.corpora.items() if corpus.written]
+        written = [name for name, corpus in recipe.corpora.items() if corpus.annotated_here]
         bins = {name: workspace.lane(name, "text_bins") for name in written}
         texts = {name: workspace.lane(name, "llm_descriptions") for name in written}
         try:

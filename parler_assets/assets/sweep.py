@@ -10,7 +10,7 @@ from parler_assets.assets.evaluation import written_lanes
 from parler_assets.assets.training import cards_for, live
 from parler_assets.checks.training import sweep_checks
 from parler_assets.pages.training import sweep_metadata
-from parler_assets.recipe import SET_SETTINGS, Recipe, Training, digest
+from parler_assets.recipe import TRAINING_SET_FIELDS, Recipe, Training, digest
 from parler_assets.resources.accelerator import Accelerator
 from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
@@ -31,7 +31,7 @@ def sweep_assets(recipe: Recipe) -> list:
 
 
 def sweep(recipe: Recipe) -> dg.AssetsDefinition:
-    training = recipe.training.model_dump(exclude=set(SET_SETTINGS))
+    training = recipe.training.model_dump(exclude=set(TRAINING_SET_FIELDS))
 
     @dg.asset(
         group_name="sweep",

@@ -11,7 +11,7 @@ import dagster as dg
 from parler_assets.checks.training import training_checks
 from parler_assets.pages.stage import stage_metadata
 from parler_assets.pages.training import training_metadata
-from parler_assets.recipe import SET_SETTINGS, Corpus, PublishedDescriptions, Recipe, Training, digest
+from parler_assets.recipe import TRAINING_SET_FIELDS, Corpus, PublishedDescriptions, Recipe, Training, digest
 from parler_assets.resources.accelerator import Accelerator
 from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
@@ -77,7 +77,7 @@ def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
 def training_set(recipe: Recipe) -> dg.AssetsDefinition:
     lanes = [[name, stage] for name in recipe.corpora for stage in ("llm_descriptions", "dac_codes")]
     shares = {name: (c.weight, c.held_out, str(c.held_out_ids)) for name, c in recipe.corpora.items()}
-    filters = recipe.training.model_dump(include=set(SET_SETTINGS))
+    filters = recipe.training.model_dump(include=set(TRAINING_SET_FIELDS))
 
     @dg.asset(
         group_name="training",
@@ -117,7 +117,7 @@ def training_set(recipe: Recipe) -> dg.AssetsDefinition:
 
 
 def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
-    governing = recipe.training.model_dump(exclude={*SET_SETTINGS, "variants", "candidate_by"})
+    governing = recipe.training.model_dump(exclude={*TRAINING_SET_FIELDS, "variants", "candidate_by"})
 
     @dg.asset(
         group_name="training",

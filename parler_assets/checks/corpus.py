@@ -23,7 +23,7 @@ def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChe
     raw, tags, bins = stage("raw_dataset"), stage("continuous_tags"), stage("text_bins")
     texts, codes = stage("llm_descriptions"), stage("dac_codes")
     checks = {"raw_dataset": raw_checks(raw, recipe.shards.max_set_aside), "dac_codes": code_checks(codes, raw)}
-    if corpus.written:
+    if corpus.annotated_here:
         checks["continuous_tags"] = tag_checks(tags, raw)
         checks["text_bins"] = bin_checks(bins, tags, estimated=recipe.binning.edges == "estimated")
         checks["llm_descriptions"] = written_checks(texts, bins, raw, corpus, recipe)

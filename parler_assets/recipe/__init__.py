@@ -27,12 +27,12 @@ from parler_assets.recipe.speech import (
     Shards,
     Tolerances,
 )
-from parler_assets.recipe.training import SET_SETTINGS, Base, Lora, Training
+from parler_assets.recipe.training import TRAINING_SET_FIELDS, Base, Lora, Training
 
 __all__ = [
     "EDGE_SETS",
-    "SET_SETTINGS",
     "SHIPPED",
+    "TRAINING_SET_FIELDS",
     "Annotation",
     "Base",
     "Binning",

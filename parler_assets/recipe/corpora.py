@@ -112,5 +112,6 @@ class Corpus(Section):
         return self
 
     @property
-    def written(self) -> bool:
+    def annotated_here(self) -> bool:
+        """Whether its clips are annotated and described here, not described by what was published."""
         return isinstance(self.descriptions, WrittenDescriptions)

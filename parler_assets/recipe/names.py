@@ -50,7 +50,7 @@ def unusable_names(recipe: Recipe) -> Iterator[str]:
     given = {("evaluation.speakers", "name"): asked.speakers, ("evaluation.styles", "style"): asked.styles}
     given |= {("evaluation.rates", "speaking_rate"): asked.rates}
     for corpus, section in recipe.corpora.items():
-        if section.written:
+        if section.annotated_here:
             given[f"corpora.{corpus}.speaker_names", "name"] = list(section.speaker_names.values())
     for (key, kind), values in given.items():
         for value in (value for value in values if kind in stated and value.strip()):

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from parler_assets.recipe.section import Section, explain
 
 # The settings a training set obeys; the others belong to the checkpoint alone.
-SET_SETTINGS = (
+TRAINING_SET_FIELDS = (
     "min_seconds",
     "max_seconds",
     "max_text_length",
@@ -89,7 +89,9 @@ class Training(Section):
     eval_batch_size: int | None = Field(None, gt=0, description="the same in evaluations; null: batch_size")
     effective_batch_size: int = Field(128, gt=0, description="clips per update over all devices")
     max_positions: int | None = Field(
-        None, gt=0, description="decoder positions of one micro-batch, padding included: a limit on memory"
+        None,
+        gt=0,
+        description="decoder positions of one micro-batch, with its padding where it has any: a limit on memory",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="of the arithmetic; weights and optimiser stay float32"
@@ -127,7 +129,7 @@ class Training(Section):
         for name, changes in self.variants.items():
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or "variants" in changes:
                 raise ValueError(f"variants.{name}: needs a lower-case name, and changes settings other than variants")
-            fixed = sorted(set(changes) & set(SET_SETTINGS))
+            fixed = sorted(set(changes) & set(TRAINING_SET_FIELDS))
             if fixed:
                 raise ValueError(f"variants.{name}.{fixed[0]}: all variants are trained on the same training set")
             try:

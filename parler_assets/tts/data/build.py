@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
-from parler_assets.recipe import SET_SETTINGS, Training, digest
+from parler_assets.recipe import TRAINING_SET_FIELDS, Training, digest
 from parler_assets.storage import Part, SetAside, StageResult, Streamed
 from parler_assets.tts.base import checkpoint_digest, codebook_shape, validate_base
 from parler_assets.tts.data.codes_file import SCHEMA, SPLITS, naming, sweep_codes, write_codes
@@ -41,7 +41,7 @@ def build_training_set(
     doubled = [name for name, count in Counter(lane.name for lane in lanes).items() if count > 1]
     if doubled:
         raise TrainingSetError(f"corpus {doubled[0]} is listed twice")
-    obeyed = {key: getattr(settings, key) for key in SET_SETTINGS}
+    obeyed = {key: getattr(settings, key) for key in TRAINING_SET_FIELDS}
     base_digest = checkpoint_digest(base)
     fingerprint = digest([lane.fingerprint for lane in lanes], obeyed, base_digest, VERSION)
     plan = cache(lambda: _Plan(lanes, base, settings))

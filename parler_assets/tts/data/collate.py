@@ -10,8 +10,7 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 
 from parler_assets.tts.data.codes_file import Split
-
-IGNORED = -100
+from parler_assets.tts.model.loss import IGNORED
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Collator:
 
 
 def delayed_labels(clips: Sequence[np.ndarray], codebook_size: int) -> np.ndarray:
-    """Labels (B, L, K) int64 of clips (T, K), L = longest T + K, padded with -100.
+    """Labels (B, L, K) int64 of clips (T, K), L = longest T + K, padded with IGNORED.
 
     Codebook k is k start ids, then the clip's codes, then end ids: the published delay pattern. It is read off a clip
     laid out between K rows of start ids and K of end ids by a slanted view, in which column k lies k rows further up.

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from parler_assets.tts.model.loss import IGNORED
+
 FREE = -1
 
 
@@ -44,18 +46,18 @@ class DelayPattern:
         return labels
 
     def inputs(self, labels: Tensor) -> Tensor:
-        """What the decoder reads (B, L, K) to predict labels (B, L, K): one column later, padding (-100) as end."""
+        """What the decoder reads (B, L, K) to predict labels (B, L, K): one column later, padding (IGNORED) as end."""
         shifted = torch.full_like(labels, self.start)
         shifted[:, 1:] = labels[:, :-1]
-        return shifted.masked_fill(shifted == -100, self.end)
+        return shifted.masked_fill(shifted == IGNORED, self.end)
 
     def counted(self, labels: Tensor) -> Tensor:
-        """Labels (B, L, K) with -100 wherever nothing is to be learnt.
+        """Labels (B, L, K) with IGNORED wherever nothing is to be learnt.
 
         Left are the T codes and one end per codebook: not the start ids, not the padding, and no end after an end.
         """
         after_end = self.inputs(labels) == self.end
-        return labels.masked_fill((labels == self.start) | after_end, -100)
+        return labels.masked_fill((labels == self.start) | after_end, IGNORED)
 
     def canvas(self, length: int, prefix: Tensor | None = None) -> Tensor:
         """Which ids of the first `length` columns are decided beforehand, (K, length) or (B, K, length).

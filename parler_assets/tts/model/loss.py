@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-IGNORED = -100
+IGNORED = -100  # a label that is no target: what cross_entropy ignores by default
 
 
 @dataclass(frozen=True)

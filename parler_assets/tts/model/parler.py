@@ -21,7 +21,7 @@ from parler_assets.tts.generation.inputs import Reading, padded_left
 from parler_assets.tts.model import loading as checkpoint
 from parler_assets.tts.model.config import ParlerTTSConfig
 from parler_assets.tts.model.decoder import CodesDecoder
-from parler_assets.tts.model.loss import codebook_loss
+from parler_assets.tts.model.loss import IGNORED, codebook_loss
 from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_table
 from parler_assets.tts.model.varlen import Packing, columns_of
 
@@ -277,13 +277,13 @@ class ParlerTTSForConditionalGeneration(PreTrainedModel):
         self, output: ParlerTTSOutput, reading: Reading, ids: Tensor, labels: Tensor, reduction: str
     ) -> None:
         packing = Packing.of(reading, columns_of(labels))
-        targets = pad(self.config.decoder.pattern.counted(labels), (0, 0, reading.columns, 0), value=-100)
+        targets = pad(self.config.decoder.pattern.counted(labels), (0, 0, reading.columns, 0), value=IGNORED)
         hidden = self.hidden(reading, ids, packing)
         self._fill(output, *self._learnt(hidden, packing.clips.pack(targets)), reduction)
 
     def _learnt(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, K, V) and targets (n, K) of only the n places where a codebook has something to learn."""
-        learnt = (targets != -100).any(-1)
+        learnt = (targets != IGNORED).any(-1)
         return self.decoder.logits(hidden[learnt]), targets[learnt]
 
     def _fill(self, output: ParlerTTSOutput, logits: Tensor, targets: Tensor, reduction: str) -> None:

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from parler_assets.tts.generation.inputs import Reading
 from parler_assets.tts.model.attention import attend
+from parler_assets.tts.model.loss import IGNORED
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Spans:
 
 def columns_of(labels: Tensor) -> Tensor:
     """Which columns of labels (B, L, K) a clip has, (B, L): all up to its last label, learnt or not."""
-    return (labels != -100).any(-1).flip(1).cumsum(1).flip(1) > 0
+    return (labels != IGNORED).any(-1).flip(1).cumsum(1).flip(1) > 0
 
 
 @dataclass(frozen=True)

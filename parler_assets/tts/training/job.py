@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parler_assets import storage
-from parler_assets.recipe import SET_SETTINGS, Training, digest
+from parler_assets.recipe import TRAINING_SET_FIELDS, Training, digest
 from parler_assets.tts.base import checkpoint_digest
 
 VERSION = "1"
 # Settings without influence on the weights: how often is looked and saved, and what the training set already obeyed.
-_IDLE = (*SET_SETTINGS, "variants", "candidate_by", "log_every", "save_every", "keep_checkpoints", "like_reference")
+_IDLE = (
+    *TRAINING_SET_FIELDS,
+    "variants",
+    "candidate_by",
+    "log_every",
+    "save_every",
+    "keep_checkpoints",
+    "like_reference",
+)
 
 _PATHS = ("training_set", "base", "folder")
 
