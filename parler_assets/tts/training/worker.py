@@ -20,6 +20,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,9 @@ def _explained(job: Job) -> int:
     try:
         train(job)
     except (TrainingRefused, TrainingFailed) as error:
-        (job.folder / FAILURE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         logging.error("%s", error)
+        with suppress(OSError):  # the disk may be full; the log's end is shown then
+            (job.folder / FAILURE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         return 2
     return 0
 
