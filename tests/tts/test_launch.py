@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from parler_assets.tts.training import launch, metrics
-from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused
+from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, step_folder
 from parler_assets.tts.training.launch import run_training
 from parler_assets.tts.training.ranks import CONFIG, LAUNCHER, WORKER
+from parler_assets.tts.training.states import seal
 from tests.support import victims
 from tests.support.trainings import Place, measured, one_thread, settings
 
@@ -229,6 +230,21 @@ def test_a_rank_whose_agent_ended_before_it_began_ends_too(place):
     ended = subprocess.run(rank, env=os.environ | {"LOCAL_RANK": "0", LAUNCHER: str(launcher.pid)}, timeout=120)
     assert ended.returncode == -signal.SIGKILL
     assert not job.metrics.exists()
+
+
+def test_a_damaged_state_is_put_aside_before_a_process_starts(place, stand_in, caplog):
+    job = place.job("damaged", settings())
+    for step in (3, 6):
+        state = step_folder(job.checkpoints, step)
+        state.mkdir(parents=True)
+        (state / "weights.safetensors").write_bytes(b"weights")
+        seal(state)
+        metrics.append(job.metrics, {"step": step})
+    (state / "weights.safetensors").write_bytes(b"weight5")
+    with pytest.raises(KeyboardInterrupt):
+        run(place, "damaged", interrupt)
+    assert "damaged-step-00000006; that of update 3 is used" in caplog.text
+    assert [line["step"] for line in metrics.read_lines(job.metrics)] == [3, 0, 1]
 
 
 def test_metrics_that_cannot_be_reported_do_not_end_training(place, stand_in):
