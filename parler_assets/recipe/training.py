@@ -89,7 +89,9 @@ class Training(Section):
     eval_batch_size: int | None = Field(None, gt=0, description="the same in evaluations; null: batch_size")
     effective_batch_size: int = Field(128, gt=0, description="clips per update over all devices")
     max_positions: int | None = Field(
-        None, gt=0, description="decoder positions of one micro-batch, padding included: a limit on memory"
+        None,
+        gt=0,
+        description="decoder positions of one micro-batch, with its padding where it has any: a limit on memory",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="of the arithmetic; weights and optimiser stay float32"

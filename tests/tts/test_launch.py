@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from parler_assets.tts.training import launch, metrics
-from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused
+from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, step_folder
 from parler_assets.tts.training.launch import run_training
-from parler_assets.tts.training.ranks import CONFIG
+from parler_assets.tts.training.ranks import CONFIG, LAUNCHER, WORKER
+from parler_assets.tts.training.states import seal
 from tests.support import victims
 from tests.support.trainings import Place, measured, one_thread, settings
 
@@ -170,6 +173,78 @@ launch.run_training(Path({str(place.set)!r}), Path({str(place.base)!r}), Path({s
     process.send_signal(number)
     process.wait()
     assert wait_until(lambda: all(gone(pid) for pid in pids(folder)))
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def descendants(pid: int) -> list[int]:
+    """Living processes that come from `pid`, children first."""
+    found = [pid]
+    everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    parents = {}
+    for other in everybody:
+        with suppress(OSError):
+            parents[other] = parent(other)
+    for place in found:
+        found += [child for child, of in parents.items() if of == place and not gone(child)]
+    return found[1:]
+
+
+def session_of(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return None
+
+
+def test_ranks_end_with_the_group_that_started_them(place):
+    """Two real ranks, each in a session of its own, where no signal to the launcher's group reaches it."""
+    job = place.job("ranks", settings(processes=2, batch_size=2, epochs=10_000, evaluate_every=10_000))
+    with (job.folder / "training.log").open("w") as log:
+        launcher = subprocess.Popen(
+            launch.command(job), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    ranks: list[int] = []
+    try:
+        assert wait_until(lambda: len(metrics.read_lines(job.metrics)) > 2, 120), (
+            job.folder / "training.log"
+        ).read_text()
+        ranks = [pid for pid in descendants(launcher.pid) if session_of(pid) == pid]
+        assert len(ranks) == 2
+        os.killpg(launcher.pid, signal.SIGKILL)
+        launcher.wait()
+        assert wait_until(lambda: all(gone(pid) for pid in ranks))
+    finally:
+        for pid in (launcher.pid, *ranks):
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        launcher.wait()
+
+
+def test_a_rank_whose_agent_ended_before_it_began_ends_too(place):
+    job = place.job("late", settings(processes=2, batch_size=2))
+    launcher = subprocess.Popen([sys.executable, "-c", ""])
+    launcher.wait()
+    rank = [sys.executable, "-m", WORKER, str(job.folder / "job.json")]
+    ended = subprocess.run(rank, env=os.environ | {"LOCAL_RANK": "0", LAUNCHER: str(launcher.pid)}, timeout=120)
+    assert ended.returncode == -signal.SIGKILL
+    assert not job.metrics.exists()
+
+
+def test_a_damaged_state_is_put_aside_before_a_process_starts(place, stand_in, caplog):
+    job = place.job("damaged", settings())
+    for step in (3, 6):
+        state = step_folder(job.checkpoints, step)
+        state.mkdir(parents=True)
+        (state / "weights.safetensors").write_bytes(b"weights")
+        seal(state)
+        metrics.append(job.metrics, {"step": step})
+    (state / "weights.safetensors").write_bytes(b"weight5")
+    with pytest.raises(KeyboardInterrupt):
+        run(place, "damaged", interrupt)
+    assert "damaged-step-00000006; that of update 3 is used" in caplog.text
+    assert [line["step"] for line in metrics.read_lines(job.metrics)] == [3, 0, 1]
 
 
 def test_metrics_that_cannot_be_reported_do_not_end_training(place, stand_in):

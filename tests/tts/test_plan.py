@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parler_assets.recipe import Training
-from parler_assets.tts.data.collate import IGNORED, delayed_labels, padded
+from parler_assets.tts.data.collate import delayed_labels, padded
+from parler_assets.tts.model.delay_pattern import IGNORED
 from parler_assets.tts.training.plan import Lengths, Plan, epoch_rows, micro_batches, padded_positions
 
 
@@ -51,32 +52,33 @@ def test_processes_and_cuts_leave_an_update_s_clips_and_targets_alone(processes,
         assert cut[index].targets == reference[index].targets == sum(sizes.frames[reference[index].rows] + 1)
 
 
-def test_micro_batches_keep_to_the_budget_and_to_the_table_of_positions():
+def allowed(sizes: Lengths, batch: list[int], packed: bool, budget: int, limit: int, clips: int) -> bool:
+    padded_length = padded_positions(sizes, batch)
+    computed = sum(sizes.positions[batch]) if packed else padded_length * len(batch)
+    return len(batch) <= clips and computed <= budget and padded_length <= limit
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 64), st.integers(200, 2000), st.booleans(), st.booleans(), st.integers(0, 10))
+def test_batches_are_as_full_as_budget_clips_and_table_of_positions_let_them(count, budget, packed, grouped, seed):
+    sizes, limits = lengths(count, seed), {"budget": budget, "limit": 210, "clips": 8}
+    options = training(batch_size=8, max_positions=budget, group_by_length=grouped)
+    batches = [list(batch) for batch in micro_batches(sizes, np.arange(count), options, 210, packed)]
+    rows = [row for batch in batches for row in batch]
+    assert sorted(rows) == list(range(count))
+    assert rows == sorted(rows) or grouped
+    for batch, after in zip(batches, [*batches[1:], []], strict=True):
+        assert len(batch) == 1 or allowed(sizes, batch, packed, **limits)
+        assert not after or not allowed(sizes, [*batch, after[0]], packed, **limits)
+
+
+def test_packed_batches_are_fewer_where_padding_would_have_cost():
     sizes = lengths(64)
-    batches = micro_batches(sizes, np.arange(64), training(batch_size=8, max_positions=900), limit=240)
-    assert sorted(row for batch in batches for row in batch) == list(range(64))
-    for batch in batches:
-        padded_length = padded_positions(sizes, list(batch))
-        assert len(batch) == 1 or (padded_length * len(batch) <= 900 and padded_length <= 240)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 9), st.integers(0, 300), st.integers(0, 10))
-def test_batches_are_cut_where_it_costs_least(count, pass_cost, seed):
-    sizes = lengths(count, seed)
-    rows = np.argsort(sizes.positions, kind="stable")[::-1]
-
-    def cost(batches) -> int:
-        return sum(padded_positions(sizes, list(batch)) * len(batch) + pass_cost for batch in batches)
-
-    def cuts(rest):
-        yield from ([[rest]] if len(rest) <= 4 else [])
-        for first in range(1, min(len(rest), 5)):
-            yield from ([rest[:first], *others] for others in cuts(rest[first:]))
-
-    found = micro_batches(sizes, np.arange(count), training(), pass_cost=pass_cost)
-    assert [row for batch in found for row in batch] == rows.tolist()
-    assert cost(found) == min(cost(way) for way in cuts(rows.tolist()))
+    options = training(batch_size=64, effective_batch_size=64, max_positions=900, group_by_length=False)
+    padded_count, packed_count = (
+        len(micro_batches(sizes, np.arange(64), options, None, packed)) for packed in (False, True)
+    )
+    assert packed_count < padded_count
 
 
 def test_sorting_inside_an_update_removes_most_padding():

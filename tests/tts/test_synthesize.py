@@ -18,7 +18,7 @@ from parler_assets.recipe import Annotation, Describing, Evaluation
 from parler_assets.speech.audio import decode, encode
 from parler_assets.storage import Part
 from parler_assets.tts.base import checkpoint_digest
-from parler_assets.tts.data.codes_file import SCHEMA, with_codes_file, write_codes
+from parler_assets.tts.data.codes_file import SCHEMA, naming, write_codes
 from parler_assets.tts.inputs import InputChanged
 from parler_assets.tts.scoring.stage import score_samples
 from parler_assets.tts.synthesis.prompts import PromptError, base_id, evaluation_prompts, marked, with_phrase
@@ -227,7 +227,7 @@ def write_corpus(folder) -> None:
             for i, row in enumerate(chosen)
         ]
         file = write_codes(folder / "set", name, codes, 2)
-        return Part(with_codes_file(pa.Table.from_pylist(table, schema=SCHEMA), file))
+        return Part(pa.Table.from_pylist(table, schema=naming(SCHEMA, file)))
 
     storage.build(folder / "set", "set", 2, make)
 

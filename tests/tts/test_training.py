@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
+import shutil
 import signal
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +23,7 @@ from parler_assets.tts.training import checkpoints, memory, metrics
 from parler_assets.tts.training.assembly import assemble, refuse_precision
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
 from parler_assets.tts.training.loop import FineTuner
+from parler_assets.tts.training.states import MANIFEST, newest_intact
 from parler_assets.tts.training.text_states import TextStates
 from parler_assets.tts.training.worker import train
 from tests.support.trainings import CODEBOOKS, Place, measured, one_thread, settings
@@ -252,21 +257,140 @@ def test_old_checkpoints_are_removed(trained):
     assert len(list(trained.best.iterdir())) == 1
 
 
-def test_a_full_disk_costs_a_checkpoint_and_not_the_training(place, trained, monkeypatch):
-    original, calls = checkpoints.save_file, []
+@contextmanager
+def no_room(monkeypatch):
+    """The disk is full, as safetensors would find it."""
 
     def save_file(tensors, path):
-        calls.append(path)
-        if "step-00000003" in str(path):
-            raise OSError(28, "No space left on device")
-        original(tensors, path)
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", save_file)
-    job = place.train("full")
-    warnings = [line for line in measured(job) if "warning" in line]
-    assert [line["step"] for line in warnings] == [3]
-    assert "No space left" in warnings[0]["warning"]
-    assert [line for line in measured(job) if "warning" not in line] == measured(trained)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_file", save_file)
+        yield
+
+
+@contextmanager
+def a_quota(monkeypatch):
+    """The kernel refuses files of more than 4 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("limit", "said"), [(no_room, "No space left"), (a_quota, "File too large")])
+@pytest.mark.parametrize(
+    ("state", "kept", "after"),
+    [("step-00000006", 3, "goes on at update 3"), ("step-00000000", None, "begins again")],
+)
+def test_a_training_that_cannot_save_stops_and_goes_on_from_its_last_state(
+    place, trained, monkeypatch, limit, said, state, kept, after
+):
+    original = checkpoints.save
+
+    def save(folder, *rest):
+        with limit(monkeypatch) if folder.name == state else nullcontext():
+            original(folder, *rest)
+
+    job = place.job(f"full {limit.__name__} {state}", settings())
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", save)
+        with pytest.raises(TrainingFailed, match=rf"{state}.*{said}.*GB, .* GB are free; make room.*{after}"):
+            train(job)
+    found = latest(job.checkpoints)
+    assert (found and found[1]) == kept
+    assert not list(job.folder.rglob(".*"))
+    train(job)
+    assert measured(job) == measured(trained)
+    assert json.loads(job.record.read_text())["digest"] == json.loads(trained.record.read_text())["digest"]
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+@pytest.fixture(scope="module")
+def interrupted(place):
+    """A training with states of updates 3 and 6, and the best weights of update 4, that was not finished."""
+    job = place.job("interrupted", settings())
+    with pytest.MonkeyPatch.context() as patch:
+        original = FineTuner.update
+
+        def update(self, item):
+            if self.step == 6:
+                raise KeyboardInterrupt
+            original(self, item)
+
+        patch.setattr(FineTuner, "update", update)
+        with pytest.raises(KeyboardInterrupt):
+            train(job)
+    return job
+
+
+def copied(place, job: Job, name: str) -> Job:
+    other = place.job(name, job.settings)
+    shutil.copytree(job.folder, other.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("job.json"))
+    return other
+
+
+FILES = (checkpoints.WEIGHTS, checkpoints.OPTIMIZER, checkpoints.STATE, MANIFEST)
+DAMAGES = [
+    (harm, file) for harm in (flip, cut, Path.unlink) for file in FILES if (harm, file) != (Path.unlink, MANIFEST)
+]
+
+
+@pytest.mark.parametrize(("harm", "file"), DAMAGES)
+def test_damage_to_any_file_of_a_state_is_found(place, interrupted, tmp_path, harm, file):
+    states = shutil.copytree(interrupted.checkpoints, tmp_path / "states")
+    assert newest_intact(states)[1] == 6
+    harm(states / "step-00000006" / file)
+    assert newest_intact(states) == (states / "step-00000003", 3)
+    harm(states / "step-00000003" / file)
+    assert newest_intact(states) is None
+
+
+@pytest.mark.parametrize("harm", [flip, cut, Path.unlink])
+def test_training_goes_on_from_the_state_before_a_damaged_one(place, trained, interrupted, caplog, harm):
+    job = copied(place, interrupted, f"damaged {harm.__name__}")
+    harm(job.checkpoints / "step-00000006" / checkpoints.OPTIMIZER)
+    train(job)
+    (warning,) = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
+    assert "update 6" in warning
+    assert checkpoints.OPTIMIZER in warning
+    assert "damaged-step-00000006" in warning
+    assert "that of update 3 is used" in warning
+    assert measured(job) == measured(trained)
+    assert json.loads(job.record.read_text())["digest"] == json.loads(trained.record.read_text())["digest"]
+
+
+def test_damaged_best_weights_are_not_the_result(place, trained, interrupted, caplog):
+    job = copied(place, interrupted, "damaged best")
+    flip(next(job.best.iterdir()) / checkpoints.WEIGHTS)
+    train(job)
+    assert "step-00000004" in caplog.text
+    assert measured(job) == measured(trained)
+    best, _ = latest(job.best)
+    assert newest_intact(job.best) == (best, json.loads(job.record.read_text())["chosen_update"])
+
+
+def test_states_of_before_there_were_manifests_are_used(place, trained, interrupted):
+    job = copied(place, interrupted, "old")
+    for manifest in job.folder.rglob(MANIFEST):
+        manifest.unlink()
+    train(job)
+    assert measured(job) == measured(trained)
+    cut(latest(job.checkpoints)[0] / checkpoints.WEIGHTS)
+    (latest(job.checkpoints)[0] / MANIFEST).unlink()
+    assert newest_intact(job.checkpoints)[1] == 9
 
 
 def test_a_checkpoint_of_another_model_is_not_loaded(place, trained):

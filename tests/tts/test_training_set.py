@@ -13,6 +13,7 @@ from parler_assets import storage
 from parler_assets.recipe import Training
 from parler_assets.tts.data import TrainingSetError, audit_training_set, build_training_set, open_split
 from parler_assets.tts.data.mixture import mixture_markdown
+from parler_assets.tts.model import tokenizers
 from parler_assets.tts.training import fitness
 from parler_assets.tts.training.fitness import few_held_out, nothing_learnt
 from tests.support.lanes import TEXTS, clip_rows, write_lane
@@ -36,7 +37,9 @@ def base(tmp_path, monkeypatch):
     )
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / "tokenizer.json").write_text("{}")
-    monkeypatch.setattr(building, "_tokenizers", lambda base: SimpleNamespace(prompt=tokenise, description=tokenise))
+    monkeypatch.setattr(
+        tokenizers, "load_tokenizers", lambda base: SimpleNamespace(prompt=tokenise, description=tokenise)
+    )
     return folder
 
 

@@ -75,10 +75,6 @@ def naming(schema: pa.Schema, file: str) -> pa.Schema:
     return schema.with_metadata({_FILE: file.encode()})
 
 
-def with_codes_file(table: pa.Table, name: str) -> pa.Table:
-    return table.cast(naming(table.schema, name))
-
-
 def sweep_codes(folder: Path) -> None:
     """Remove codes of earlier training sets, once the manifest names the new ones."""
     kept = {open_split(folder, split, ["id"]).codes_file for split in SPLITS}

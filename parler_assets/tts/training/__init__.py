@@ -1,1 +1,1 @@
-"""Fine-tuning on transformers' Trainer: what one training process does."""
+"""Fine-tuning in processes of its own: planned, resumable, on one loop for one process or several."""

@@ -21,13 +21,10 @@ from parler_assets.tts.training.batches import Reader, Updates, lengths_of
 from parler_assets.tts.training.heldout import HeldOut
 from parler_assets.tts.training.job import Job, TrainingRefused
 from parler_assets.tts.training.loop import FineTuner
-from parler_assets.tts.training.plan import Lengths, Plan, padded_positions
+from parler_assets.tts.training.plan import Lengths, Plan, computed_positions
 from parler_assets.tts.training.speed import peak
 from parler_assets.tts.training.text_states import TextStates
 from parler_assets.tts.training.weights import load_model
-
-# What a forward and backward pass costs however small its batch is, in decoder positions that would take as long.
-PASS_COST = {"cpu": 64, "cuda": 2000}
 
 
 def assemble(job: Job) -> FineTuner:
@@ -42,11 +39,11 @@ def assemble(job: Job) -> FineTuner:
     device, processes = accelerator.device, accelerator.num_processes
     _refuse_apart(settings.processes, processes)
     refuse_precision(settings, str(device))
-    limit, pass_cost = facts["max_positions"], PASS_COST[device.type]
-    plan = Plan(sizes, train_split.weights, settings, limit, processes, pass_cost)
 
     model = load_model(job.base, settings)
     decoder = model.config.decoder
+    limit, packed = facts["max_positions"], _packed(decoder, device, settings)
+    plan = Plan(sizes, train_split.weights, settings, limit, processes, packed)
     states = _text_states(job, model, [train_split, held_out_split], device)
     model.audio_encoder = None
     _check_memory(job, model, decoder, plan, device)
@@ -54,9 +51,8 @@ def assemble(job: Job) -> FineTuner:
     reader, held_out_reader = (Reader(split, collator, states) for split in (train_split, held_out_split))
     updates = Updates(plan, reader, decoder, accelerator.process_index)
     evaluated = settings.model_copy(update={"batch_size": settings.eval_batch_size or settings.batch_size})
-    held_out = HeldOut(held_out_split, held_out_sizes, evaluated, limit, pass_cost)
+    held_out = HeldOut(held_out_split, held_out_sizes, evaluated, limit, packed)
     one = peak(str(device))
-    packed = _packed(decoder, device, settings)
     return FineTuner(job, model, accelerator, updates, held_out, held_out_reader, one and one * processes, packed)
 
 
@@ -122,7 +118,7 @@ def _check_memory(job: Job, model: Any, decoder, plan: Plan, device: torch.devic
     batches = [
         batch for index in range(min(plan.updates_per_epoch, len(plan))) for rank in plan[index].ranks for batch in rank
     ]
-    largest = max(padded_positions(plan.lengths, list(batch)) * len(batch) for batch in batches)
+    largest = max(computed_positions(plan.lengths, list(batch), plan.packed) for batch in batches)
     needed = memory.estimate(model, decoder, job.settings, largest)
     memory.refuse_if_too_large(needed, memory.available(str(device)), job.settings, largest)
 

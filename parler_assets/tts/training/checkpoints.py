@@ -1,7 +1,8 @@
 """Resumable checkpoints: trained weights and optimiser state as safetensors, complete or absent.
 
-A checkpoint is written beside its place and renamed, so that a kill never leaves half of one. No random state is kept:
-every update seeds itself from its number (`trainer.seed_update`). The learning rate follows from the step alone.
+A checkpoint is written beside its place and renamed, so that a kill never leaves half of one; the digests of its files
+are in it (`states`). No random state is kept: every update seeds itself from its number (`loop.seed_update`). The
+learning rate follows from the step alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from parler_assets.tts.training.states import seal
+
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "trainer_state.json"
 
 
@@ -28,7 +31,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
     """Write a checkpoint atomically. Without an optimizer it holds weights only.
 
     Raises:
-        OSError: the disk is full; nothing of the attempt is left.
+        OSError: it cannot be written (the disk is full, say), with sizes; nothing of the attempt is left.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
@@ -38,12 +41,20 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
         if optimizer is not None:
             save_file(_optimizer_tensors(parameters, optimizer), temporary / OPTIMIZER)
         (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
+        seal(temporary)
         _sync(temporary)
         put_in_place(temporary, folder)
-    except SafetensorError as error:
-        raise OSError(f"{folder}: {error}") from None
+    except (SafetensorError, OSError) as error:
+        raise OSError(f"{folder}: {error}; {_sizes(folder, model, optimizer)}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sizes(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> str:
+    """What a checkpoint takes, both moments included, against what is free once a failed attempt is removed."""
+    weights = sum(p.numel() * p.element_size() for p in trained(model).values())
+    free = shutil.disk_usage(next(path for path in folder.parents if path.exists())).free
+    return f"it takes {weights * (3 if optimizer else 1) / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
 
 
 def put_in_place(temporary: Path, folder: Path) -> None:

@@ -30,7 +30,7 @@ class HeldOut:
     """The held-out split, cut into batches once."""
 
     def __init__(
-        self, split: Split, lengths: Lengths, settings: Training, limit: int | None, pass_cost: int = 0
+        self, split: Split, lengths: Lengths, settings: Training, limit: int | None, packed: bool = False
     ) -> None:
         columns = [split.table[name].to_pylist() for name in ("speaker", "corpus", "style")]
         cells = [Cell(speaker or corpus, style) for speaker, corpus, style in zip(*columns, strict=True)]
@@ -39,7 +39,7 @@ class HeldOut:
         self.batches = [
             (place, batch)
             for place in range(len(self.cells))
-            for batch in micro_batches(lengths, np.flatnonzero(places == place), settings, limit, pass_cost)
+            for batch in micro_batches(lengths, np.flatnonzero(places == place), settings, limit, packed)
         ]
         self.targets = np.bincount(places, split.frames + 1, len(self.cells))
 

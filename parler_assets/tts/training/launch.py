@@ -27,6 +27,7 @@ from parler_assets.tts.base import checkpoint_digest
 from parler_assets.tts.training import metrics
 from parler_assets.tts.training.fitness import refuse_unfit
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
+from parler_assets.tts.training.states import newest_intact
 from parler_assets.tts.training.worker import FAILURE
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,8 @@ def _prepare(job: Job, rebuild: bool) -> None:
         for folder in (job.checkpoints, job.best):
             shutil.rmtree(folder, ignore_errors=True)
         job.metrics.unlink(missing_ok=True)
-    resumed = latest(job.checkpoints)
+    newest_intact(job.best)
+    resumed = newest_intact(job.checkpoints)
     metrics.cut_back(job.metrics, resumed[1] if resumed else 0)
     job.record.unlink(missing_ok=True)
     (job.folder / FAILURE).unlink(missing_ok=True)

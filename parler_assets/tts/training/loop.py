@@ -26,6 +26,7 @@ from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused,
 from parler_assets.tts.training.optimizer import adamw, learning_rates
 from parler_assets.tts.training.reference import Reference
 from parler_assets.tts.training.speed import Meter
+from parler_assets.tts.training.states import newest_intact
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +68,12 @@ class FineTuner:
 
     def run(self) -> None:
         """Train to the end, from the newest complete checkpoint where there is one."""
-        resumed = latest(self.job.checkpoints)
         if self.accelerator.is_main_process:
-            metrics.cut_back(self.job.metrics, resumed[1] if resumed else 0)
+            newest_intact(self.job.best)
+            intact = newest_intact(self.job.checkpoints)
+            metrics.cut_back(self.job.metrics, intact[1] if intact else 0)
         self.accelerator.wait_for_everyone()
+        resumed = latest(self.job.checkpoints)
         self._held_out_losses = [loss for _, loss in metrics.held_out_losses(self.job.metrics)]
         if resumed:
             self._resume(*resumed)
@@ -184,7 +187,11 @@ class FineTuner:
         """Add a line to metrics.jsonl, by one process."""
         if self.accelerator.is_main_process:
             epoch = round(self.step / self.updates.plan.updates_per_epoch, 4)
-            metrics.append(self.job.metrics, {"step": self.step, "epoch": epoch, "time": round(time.time(), 3)} | line)
+            whole = {"step": self.step, "epoch": epoch, "time": round(time.time(), 3)} | line
+            try:
+                metrics.append(self.job.metrics, whole)
+            except OSError as error:
+                raise self._stopped(f"metrics of update {self.step} cannot be written", error) from error
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
@@ -210,8 +217,11 @@ class FineTuner:
         return self.held_out.report(sums, self.weights.double().cpu().numpy())
 
     def _keep_best(self, loss: float) -> None:
-        if loss < min(self._held_out_losses, default=float("inf")) and self.accelerator.is_main_process:
-            self._save(self.job.best, None, {"step": self.step, "eval_loss": loss}, keep=1)
+        """Keep the weights if they are the best so far, or if those that were are lost."""
+        if self.accelerator.is_main_process:
+            kept = latest(self.job.best)
+            if kept is None or loss < min(self._held_out_losses, default=float("inf")):
+                self._save(self.job.best, None, {"step": self.step, "eval_loss": loss}, keep=1)
         self.accelerator.wait_for_everyone()
         self._held_out_losses.append(loss)
 
@@ -234,13 +244,21 @@ class FineTuner:
             self.accelerator.wait_for_everyone()
 
     def _save(self, parent: Path, optimizer: torch.optim.Optimizer | None, state: dict, keep: int) -> None:
-        """Write a checkpoint. A full disk does not end training: earlier checkpoints are kept, the next may fit."""
+        """Write a checkpoint.
+
+        Raises:
+            TrainingFailed: it cannot be saved; what was saved before is kept, and training on would be lost.
+        """
         try:
             checkpoints.save(step_folder(parent, self.step), self.network, optimizer, state)
-            checkpoints.rotate(parent, keep)
         except OSError as error:
-            logger.warning("no checkpoint at update %d: %s", self.step, error)
-            self._write({"warning": f"no checkpoint: {error}"})
+            raise self._stopped(f"update {self.step} cannot be saved", error) from error
+        checkpoints.rotate(parent, keep)
+
+    def _stopped(self, what: str, error: OSError) -> TrainingFailed:
+        kept = latest(self.job.checkpoints)
+        after = f"goes on at update {kept[1]}" if kept else "begins again"
+        return TrainingFailed(f"{what}, so training stops here: {error}; make room and start it again: it {after}")
 
 
 def codebook_weights(settings: Training, codebooks: int) -> torch.Tensor:

@@ -61,10 +61,10 @@ class Plan:
         settings: Training,
         limit: int | None = None,
         processes: int = 1,
-        pass_cost: int = 0,
+        packed: bool = False,
     ) -> None:
         self.lengths, self.weights, self.settings = lengths, weights, settings
-        self.limit, self.processes, self.pass_cost = limit, processes, pass_cost
+        self.limit, self.processes, self.packed = limit, processes, packed
         self.clips_per_epoch = max(1, round(float(weights.sum())))
         self.updates_per_epoch = math.ceil(self.clips_per_epoch / settings.effective_batch_size)
         by_epochs = max(1, math.ceil(settings.epochs * self.updates_per_epoch))
@@ -82,7 +82,7 @@ class Plan:
         size = self.settings.effective_batch_size
         rows = self._order(epoch)[place * size : (place + 1) * size]
         shares = [rows[rank :: self.processes] for rank in range(self.processes)]
-        ranks = tuple(micro_batches(self.lengths, share, self.settings, self.limit, self.pass_cost) for share in shares)
+        ranks = tuple(micro_batches(self.lengths, share, self.settings, self.limit, self.packed) for share in shares)
         return Update(ranks, int((self.lengths.frames[rows] + 1).sum()))
 
     def _order(self, epoch: int) -> np.ndarray:
@@ -92,59 +92,31 @@ class Plan:
 
 
 def micro_batches(
-    lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None = None, pass_cost: int = 0
+    lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None = None, packed: bool = False
 ) -> tuple[tuple[int, ...], ...]:
-    """Cut rows into batches: few enough, within the budget, within the table of positions.
-
-    Sorted by length, they are cut where that costs least: a batch costs its positions, padding included, and
-    `pass_cost` more. Unsorted, a batch is as full as it can be.
-    """
+    """Cut rows into batches, each as full as the budget, the number of clips and the table of positions let it be."""
     if settings.group_by_length:
         rows = rows[np.argsort(lengths.positions[rows], kind="stable")[::-1]]
-        starts = _cheapest(lengths, rows, settings, limit, pass_cost)
-    else:
-        starts = _fullest(lengths, rows, settings, limit)
+    starts = [0] if len(rows) else []
+    for place in range(1, len(rows)):
+        if not _allowed(lengths, rows[starts[-1] : place + 1], settings, limit, packed):
+            starts.append(place)
     return tuple(tuple(rows[start:stop].tolist()) for start, stop in pairwise([*starts, len(rows)]))
 
 
-def _allowed(settings: Training, limit: int | None, padded: int, count: int) -> bool:
-    """Whether a batch of `count` rows of `padded` positions each may be; a single row always may."""
+def _allowed(lengths: Lengths, batch: np.ndarray, settings: Training, limit: int | None, packed: bool) -> bool:
+    """Whether a batch of several rows may be. A packed one, too, is within the table: the reference's loss pads it."""
     budget = settings.max_positions
-    within = (budget is None or padded * count <= budget) and (limit is None or padded <= limit)
-    return count == 1 or (within and count <= settings.batch_size)
+    if len(batch) > settings.batch_size or (limit is not None and padded_positions(lengths, batch) > limit):
+        return False
+    return budget is None or computed_positions(lengths, batch, packed) <= budget
 
 
-def _fullest(lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None) -> list[int]:
-    starts = [0] if len(rows) else []
-    for place in range(1, len(rows)):
-        batch = rows[starts[-1] : place + 1]
-        if not _allowed(settings, limit, padded_positions(lengths, batch), len(batch)):
-            starts.append(place)
-    return starts
-
-
-def _cheapest(lengths: Lengths, rows: np.ndarray, settings: Training, limit: int | None, pass_cost: int) -> list[int]:
-    """Where batches start so that their summed cost is least: the shortest path over all places to cut."""
-    frames, prompts = lengths.frames[rows].tolist(), lengths.prompts[rows].tolist()
-    cost, before = [0.0], [0]
-    for stop in range(1, len(rows) + 1):
-        longest_frames = longest_prompt = 0
-        cost.append(float("inf"))
-        before.append(stop - 1)
-        for start in range(stop - 1, max(stop - settings.batch_size, 0) - 1, -1):
-            longest_frames = max(longest_frames, frames[start])
-            longest_prompt = max(longest_prompt, prompts[start])
-            padded, count = longest_prompt + longest_frames + lengths.codebooks, stop - start
-            if not _allowed(settings, limit, padded, count):
-                break
-            total = cost[start] + padded * count + pass_cost
-            if total < cost[stop]:
-                cost[stop], before[stop] = total, start
-    starts, place = [], len(rows)
-    while place:
-        place = before[place]
-        starts.append(place)
-    return starts[::-1]
+def computed_positions(lengths: Lengths, rows: np.ndarray | list[int], packed: bool) -> int:
+    """Decoder positions that a batch costs: those of its clips where it is packed, else its padded size."""
+    if packed:
+        return int(lengths.positions[rows].sum())
+    return padded_positions(lengths, rows) * len(rows)
 
 
 def padded_positions(lengths: Lengths, rows: np.ndarray | list[int]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 WORKER = "parler_assets.tts.training.worker"
 CONFIG = "PARLER_ACCELERATE_CONFIG"
+LAUNCHER = "PARLER_LAUNCHER"  # pid of the process that started the agent of this machine's ranks
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
@@ -42,9 +43,19 @@ def _wait_and_end() -> None:
 def exit_with_agent() -> None:
     """End one rank when torch's agent ends, however it does. Ranks are in sessions of their own: no group reaches them.
 
-    Must be called first thing: an agent that ended before is noticed by its place as parent having been taken.
+    Must be called first thing. An agent that ended before is noticed by who is parent now: another than a moment ago,
+    or one that is no child of LAUNCHER.
     """
     agent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != agent:
+    launcher = os.environ.get(LAUNCHER)
+    if os.getppid() != agent or (launcher and _parent_of(agent) != int(launcher)):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[1])

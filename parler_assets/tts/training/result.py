@@ -7,21 +7,28 @@ import os
 import shutil
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from parler_assets import storage
 from parler_assets.storage import write_json
 from parler_assets.tts.base import checkpoint_digest, known_files
 from parler_assets.tts.data.texts import trained_lengths
 from parler_assets.tts.training import checkpoints, metrics
-from parler_assets.tts.training.job import Job, TrainingFailed, latest
+from parler_assets.tts.training.job import Job, TrainingFailed
+from parler_assets.tts.training.states import newest_intact
 from parler_assets.tts.training.weights import load_model, merge_adapters
 
 
 def finish(job: Job, updates: int, seconds: float) -> None:
-    """Write the checkpoint of the best held-out loss (or of the last update), and the record of the training."""
-    newest, best = latest(job.checkpoints), latest(job.best)
-    chosen = best if best and job.settings.keep_best else newest
+    """Write the checkpoint of the best held-out loss (or of the last update), and the record of the training.
+
+    Raises:
+        TrainingFailed: no training state is whole, or the result cannot be written; what was trained is kept.
+    """
+    best = newest_intact(job.best) if job.settings.keep_best else None
+    chosen = best or newest_intact(job.checkpoints)
     if chosen is None:
-        raise TrainingFailed(f"{job.folder}: no checkpoint could be written; is the disk full?")
+        raise TrainingFailed(f"{job.folder}: every training state is damaged: start the training again")
     manifest, lengths = storage.read_manifest(job.training_set), trained_lengths(job.training_set)
     made_from = {
         "base": job.base_digest,
@@ -32,7 +39,12 @@ def finish(job: Job, updates: int, seconds: float) -> None:
         "update": chosen[1],
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "accelerate")},
     }
-    write_result(job, chosen[0], made_from)
+    try:
+        write_result(job, chosen[0], made_from)
+    except (OSError, SafetensorError) as error:
+        raise TrainingFailed(
+            f"{job.result} cannot be written: {error}; make room and start the training again: nothing is trained twice"
+        ) from error
     losses = dict(metrics.held_out_losses(job.metrics))
     record = {
         "fingerprint": job.fingerprint,

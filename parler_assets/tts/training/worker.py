@@ -20,10 +20,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parler_assets.tts.training.ranks import exit_with_agent, exit_with_parent, several
+from parler_assets.tts.training.ranks import LAUNCHER, exit_with_agent, exit_with_parent, several
 
 if TYPE_CHECKING:
     from parler_assets.tts.training.job import Job
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     job = Job.read(given.job)
     if given.exit_with_parent and job.settings.processes > 1:
-        return subprocess.run(several(job.settings.processes, job.device, given.job), check=False).returncode
+        ranks = several(job.settings.processes, job.device, given.job)
+        return subprocess.run(ranks, env=os.environ | {LAUNCHER: str(os.getpid())}, check=False).returncode
     return _explained(job)
 
 
@@ -57,8 +59,9 @@ def _explained(job: Job) -> int:
     try:
         train(job)
     except (TrainingRefused, TrainingFailed) as error:
-        (job.folder / FAILURE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         logging.error("%s", error)
+        with suppress(OSError):  # the disk may be full; the log's end is shown then
+            (job.folder / FAILURE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
         return 2
     return 0
 
