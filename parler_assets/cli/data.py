@@ -66,7 +66,7 @@ def annotate(
     device: DeviceOption = "auto",
     rebuild: Annotated[bool, typer.Option(help="measure again what is already there")] = False,
 ) -> None:
-    """Measure and label every recording in a folder: tags, bins, plots and a report. A second call goes on."""
+    """Measure and label every recording in a folder: tags, bins, plots and a report. A second call resumes."""
     from pydantic import ValidationError
 
     from parler_assets.recipe import Annotation, Binning

@@ -1,1 +1,1 @@
-"""Fine-tuning on transformers' Trainer: what one training process does."""
+"""Fine-tuning by a loop of our own on accelerate: what one training process does."""

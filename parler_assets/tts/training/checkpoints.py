@@ -1,7 +1,7 @@
 """Resumable checkpoints: trained weights and optimiser state as safetensors, complete or absent.
 
 A checkpoint is written beside its place and renamed, so that a kill never leaves half of one. No random state is kept:
-every update seeds itself from its number (`trainer.seed_update`). The learning rate follows from the step alone.
+every update seeds itself from its number (`loop.seed_update`). The learning rate follows from the step alone.
 """
 
 from __future__ import annotations
