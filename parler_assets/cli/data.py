@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parler_assets.cli.options import DeviceOption, fail, held
+from parler_assets.cli.options import DeviceOption, fail, held, typed
 
 if TYPE_CHECKING:
     from parler_assets.recipe import Annotation, Binning
@@ -45,7 +45,7 @@ def init(
     typer.echo(f"{file}: {draft.clips} clips, {draft.minutes} minutes, speakers {', '.join(draft.speakers)}")
     for remark in draft.remarks:
         typer.echo(f"  {remark}")
-    typer.echo(f"Look it over, then: parler-assets run --recipe {file}")
+    typer.echo(f"Look it over, then: {typed(f'run --recipe {file}')}")
 
 
 @app.command()

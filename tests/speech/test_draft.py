@@ -115,7 +115,10 @@ def test_the_guide_leads_to_a_voice_and_a_report(tmp_path: Path):
         soundfile.write(folder / f"{number:03}.wav", buzz(200 + 5 * number, 1.0 + number / 20, seed=number), 22050)
     (folder / "metadata.csv").write_text("\n".join(rows))
     first, *rest = guide()
-    assert "12 clips" in follow(first, tmp_path)
+    drafted = follow(first, tmp_path)
+    assert "12 clips" in drafted
+    (program,) = re.findall(r"then: (\S+) run --recipe mine.yaml", drafted)
+    assert (tmp_path / program).is_file(), "what is printed can be typed here"
     recipe = yaml.safe_load((tmp_path / "mine.yaml").read_text())
     write_tiny_checkpoint(tmp_path / "small")
     recipe["base"] = {"path": "small"}
