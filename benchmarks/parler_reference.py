@@ -2,7 +2,7 @@
 
     python benchmarks/parler_reference.py {generate,record,decode} FOLDER ...
 
-One JSON line comes out: CPU seconds by task, or nothing where tensors are written instead.
+Prints one JSON line: CPU seconds by task, or nothing where tensors are written instead.
 """
 
 from __future__ import annotations

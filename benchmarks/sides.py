@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # tests/tiny_checkpoint.py makes what both sides load
+sys.path.insert(0, str(HERE.parent))  # tests/support/tiny_checkpoint.py makes what both sides load
 
 
 def run(python: str, script: str, *arguments: object) -> dict:

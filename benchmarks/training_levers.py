@@ -1,4 +1,4 @@
-"""The levers of a training step. Each can be taken away: then torch or the reference's way is back, the others stay."""
+"""The levers of a training step. Each can be taken away: then the reference's way is back, the others stay."""
 
 from __future__ import annotations
 
@@ -40,15 +40,13 @@ def logits_everywhere() -> AbstractContextManager:
     def everywhere(self, hidden, targets):
         return self.decoder.logits(hidden.flatten(0, -2)), targets.flatten(0, -2)
 
-    return patch("parler_assets.tts.model.parler.ParlerTTSForConditionalGeneration._learnt", everywhere)
+    return patch("parler_assets.tts.model.parler.ParlerTTSModel._learnt", everywhere)
 
 
 def separate_heads() -> AbstractContextManager:
-    from parler_assets.tts.model.product import multiply
-
     def logits(self, hidden):
         weights = self.head_weights().chunk(self.config.num_codebooks)
-        return torch.stack([multiply(hidden, weight) for weight in weights], dim=-2)
+        return torch.stack([functional.linear(hidden, weight) for weight in weights], dim=-2)
 
     return patch("parler_assets.tts.model.decoder.CodesDecoder.logits", logits)
 
@@ -61,9 +59,6 @@ def plain_optimiser() -> AbstractContextManager:
 EVERYTHING, MEMORY = "everything on", "memory kept by the allocator"
 LEVERS = {
     EVERYTHING: Lever(),
-    "products by oneDNN, not MKL": Lever(
-        replace=lambda: patch("parler_assets.tts.model.product._has_onednn", lambda: False), cpu_only=True
-    ),
     "packed, not padded": Lever(replace=padded),
     "similar lengths together (padded)": Lever({"group_by_length": False}, padded),
     "fused attention": Lever(replace=explicit_attention),
@@ -71,9 +66,6 @@ LEVERS = {
     "descriptions encoded once": Lever(replace=lambda: patch(f"{ASSEMBLY}._text_states", lambda *_: None)),
     "logits at targets only": Lever(replace=logits_everywhere),
     "all heads one product": Lever(replace=separate_heads),
-    "dropout, four masks a draw": Lever(
-        replace=lambda: patch("parler_assets.tts.model.decoder.dropout", functional.dropout), cpu_only=True
-    ),
     "fused AdamW": Lever(replace=plain_optimiser),
     MEMORY: Lever(cpu_only=True),  # the environment of the process
 }

@@ -53,7 +53,7 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Every variant of the recipe's training: trained, scored beside the base, and compared in one table.
 
-        Finished variants are reused and a killed sweep goes on at the variant it was in. The best one is MLflow's
+        Finished variants are reused and a killed sweep resumes at the variant it was in. The best one is MLflow's
         `candidate`; one that cannot be trained is a row of the table.
         """
         from parler_assets.speech.devices import first

@@ -138,7 +138,7 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """The base checkpoint fine-tuned on the training set, in processes of its own.
 
-        Loss is drawn live on this page and in MLflow. A training that was killed goes on at its last checkpoint.
+        Loss is drawn live on this page and in MLflow. A killed training resumes from its last checkpoint.
         """
         from parler_assets.tts.training.job import fingerprint_of
         from parler_assets.tts.training.launch import run_training

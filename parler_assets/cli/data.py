@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parler_assets.cli.options import DeviceOption, fail, held
+from parler_assets.cli.options import DeviceOption, fail, held, typed
 
 if TYPE_CHECKING:
     from parler_assets.recipe import Annotation, Binning
@@ -45,7 +45,7 @@ def init(
     typer.echo(f"{file}: {draft.clips} clips, {draft.minutes} minutes, speakers {', '.join(draft.speakers)}")
     for remark in draft.remarks:
         typer.echo(f"  {remark}")
-    typer.echo(f"Look it over, then: parler-assets run --recipe {file}")
+    typer.echo(f"Look it over, then: {typed(f'run --recipe {file}')}")
 
 
 @app.command()
@@ -66,7 +66,7 @@ def annotate(
     device: DeviceOption = "auto",
     rebuild: Annotated[bool, typer.Option(help="measure again what is already there")] = False,
 ) -> None:
-    """Measure and label every recording in a folder: tags, bins, plots and a report. A second call goes on."""
+    """Measure and label every recording in a folder: tags, bins, plots and a report. A second call resumes."""
     from pydantic import ValidationError
 
     from parler_assets.recipe import Annotation, Binning

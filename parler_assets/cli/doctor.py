@@ -15,13 +15,12 @@ from pathlib import Path
 
 import typer
 
-from parler_assets.cli.options import RecipeOption, choose, project_in
+from parler_assets.cli.options import RecipeOption, choose, project_in, typed
 from parler_assets.recipe import HubSource, PublishedDescriptions, Recipe
 
 app = typer.Typer(add_completion=False)
 NAMED = ("torch", "transformers", "datasets", "dagster", "mlflow", "vllm")
 NEEDED_GB = {"own": 2, "hub": 60}  # a Hub corpus such as Expresso with its copy as shards, codes and checkpoints
-FREED = "free it in the UI under Deployment > Concurrency, or run `parler-assets run`, which does"
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,8 @@ def slots(home: Path) -> Finding:
         dead = {run.run_id for run in dead_runs(instance)}
         leaked = [name[:8] for name, run in runs.items() if run is None or run.is_finished or name in dead]
     if leaked:
-        return Finding("GPU slots", f"{len(leaked)} held by ended runs {', '.join(leaked)}", FREED)
+        remedy = f"free it in the UI under Deployment > Concurrency, or run `{typed('run')}`, which does"
+        return Finding("GPU slots", f"{len(leaked)} held by ended runs {', '.join(leaked)}", remedy)
     return Finding("GPU slots", f"{len(held)} in use")
 
 

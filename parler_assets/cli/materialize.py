@@ -29,7 +29,7 @@ class Outcome:
     failures: dict[str, str]
 
     def explain(self) -> str:
-        lines = [f"Run {self.run_id[:8]} failed. What is finished is kept; the next run goes on from there."]
+        lines = [f"Run {self.run_id[:8]} failed. What is finished is kept; the next run resumes from there."]
         return "\n".join([*lines, *(f"  {step}: {reason}" for step, reason in self.failures.items())])
 
 

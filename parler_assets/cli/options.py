@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -114,7 +115,8 @@ def finished_stages(project: Project) -> StageOutputs:
     try:
         read_manifest(project.workspace.training_set)
     except ShardError as error:
-        fail(f"{error}: `parler-assets run --select 'group:training'` makes what an evaluation needs")
+        command = typed("run --select 'group:training'")
+        fail(f"{error}: `{command}` makes what an evaluation needs")
     return built_stages(project.recipe, project.workspace)
 
 
@@ -125,9 +127,19 @@ def free_port(port: int, command: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            fail(f"port {port} is taken: stop what uses it, or `parler-assets {command} --port {port + 1}`")
+            other = typed(f"{command} --port {port + 1}")
+            fail(f"port {port} is taken: stop what uses it, or `{other}`")
 
 
 def tool(name: str) -> str:
     """A command of this environment, whether or not it is activated."""
     return str(Path(sys.executable).with_name(name))
+
+
+def typed(arguments: str) -> str:
+    """A command line of this program as it works in the current folder, whether or not the environment is activated."""
+    program = Path(tool("parler-assets"))
+    if shutil.which(program.name) == str(program):
+        return f"{program.name} {arguments}"
+    here = Path.cwd()
+    return f"{program.relative_to(here) if program.is_relative_to(here) else program} {arguments}"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from parler_assets.cli.options import PortOption, Project, RecipeOption, fail, free_port, open_project, tool
+from parler_assets.cli.options import PortOption, Project, RecipeOption, fail, free_port, open_project, tool, typed
 
 app = typer.Typer(add_completion=False)
 
@@ -87,7 +87,7 @@ def show_results(project: Project) -> None:
     """What there is to hear, read and open."""
     folder, name = project.workspace.scorecard, project.recipe.name
     if not (folder / "scorecard.md").is_file():
-        fail(f"nothing to show for {name} yet: `parler-assets run --recipe {name}` makes it")
+        fail(f"nothing to show for {name} yet: `{typed(f'run --recipe {name}')}` makes it")
     typer.echo(f"\n{(folder / 'scorecard.md').read_text(encoding='utf-8').strip()}\n")
     lines = {
         "Listen": folder / "report.html",

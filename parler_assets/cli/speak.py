@@ -49,10 +49,10 @@ def say(
     from parler_assets.tts.serving.text import SayError
 
     said = sys.stdin.read() if text == "-" else text
-    with loaded(recipe, checkpoint, device) as sayer:
-        asked = Request(said, voice or sayer.voices[0], style or sayer.plain, rate, description)
+    with loaded(recipe, checkpoint, device) as synthesizer:
+        asked = Request(said, voice or synthesizer.voices[0], style or synthesizer.plain, rate, description)
         try:
-            spoken = sayer.speak(asked, seed)
+            spoken = synthesizer.speak(asked, seed)
         except SayError as error:
             fail(str(error))
     from parler_assets.speech.audio import encode
@@ -85,10 +85,10 @@ def serve(
     except PolicyError as error:
         fail(str(error))
     free_port(port, "serve")
-    with loaded(recipe, checkpoint, device) as sayer:
+    with loaded(recipe, checkpoint, device) as synthesizer:
         from parler_assets.tts.serving.app import serve as answer
 
-        answer(sayer, host, port, policy)
+        answer(synthesizer, host, port, policy)
 
 
 def format_of(output: Path) -> str:

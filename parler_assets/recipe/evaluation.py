@@ -19,7 +19,7 @@ class Thresholds(Section):
     rate_within_one: float | None = Field(None, ge=0, le=1)
     rate_spearman: float | None = Field(None, ge=-1, le=1)
     rate_monotone: float | None = Field(None, ge=0, le=1)
-    word_error_rate: float | None = Field(None, ge=0, description="by the grammar recogniser")
+    word_error_rate: float | None = Field(None, ge=0, description="by the grammar ASR")
     word_error_rate_open: float | None = Field(None, ge=0, description="by evaluation.recogniser")
     silent: float | None = Field(None, ge=0, le=1)
     stopped_by_itself: float | None = Field(None, ge=0, le=1)
@@ -50,7 +50,7 @@ class Evaluation(Section):
     recogniser_revision: str = Field("main", description="commit of the recogniser; what was used is in the scorecard")
     judged: int = Field(40, ge=0, description="samples of each system that the slow judges of quality hear; 0: none")
     recognised: int | None = Field(
-        200, ge=2, description="grid samples of each system that the grammar recogniser hears; null: all"
+        200, ge=2, description="grid samples of each system that the grammar ASR hears; null: all"
     )
     temperature: float = Field(1.0, ge=0)
     top_k: int = Field(50, ge=0)

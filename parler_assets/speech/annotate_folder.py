@@ -1,7 +1,7 @@
 """Annotate a folder of recordings without a recipe: tags, bins, plots and a report.
 
 The folder may hold a table of texts (`metadata.csv`, `.tsv`, `.jsonl`, or LJSpeech's), or sound files alone: then
-everything but the speaking rate is measured. A second call goes on where the first one stopped.
+everything but the speaking rate is measured. A second call resumes where the first one stopped.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def file_of(uri: str) -> Path | None:
 
 
 def ensure(file: Path) -> None:
-    """See to it that `file` is a database that MLflow can open: a missing one is made, a damaged one made anew."""
+    """See to it that `file` is a database that MLflow can open: a missing or damaged one is made again."""
     if file.exists() and not sound(file):
         put_aside(file)
     if not file.exists():

@@ -157,7 +157,7 @@ def test_shard_size_and_batches_change_no_number(recordings, tmp_path):
 
 
 def test_the_era_alone_measures_nothing_again(recordings, tmp_path):
-    """Both eras are kept, so that changing it only bins anew."""
+    """Both eras are kept, so that changing it only bins again."""
     raw, _ = lane(recordings, tmp_path)
     assert tag_corpus(raw.folder, tmp_path / "tags", Annotation(era="b")).reused
     assert not tag_corpus(raw.folder, tmp_path / "tags", Annotation(phonemes="since_2_2")).reused

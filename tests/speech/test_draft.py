@@ -96,11 +96,10 @@ def guide() -> list[str]:
 
 
 def follow(commands: str, folder: Path) -> str:
-    """What a shell says to some commands of the guide."""
+    """What a shell says to some commands of the guide, typed in a folder that has this environment as `.venv`."""
     places = {"DAGSTER_HOME": str(folder / "home"), "PARLER_DATA": str(folder / "data"), "OMP_NUM_THREADS": "1"}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = ["bash", "-ec", commands]
-    done = subprocess.run(shell, cwd=folder, env={**os.environ, **places, "PATH": path}, capture_output=True, text=True)
+    done = subprocess.run(shell, cwd=folder, env={**os.environ, **places}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -109,13 +108,17 @@ def test_the_guide_leads_to_a_voice_and_a_report(tmp_path: Path):
     """Between init and run only what makes it take seconds is changed: a smaller base, two updates, one short text."""
     folder = tmp_path / "recordings"
     folder.mkdir()
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     rows = ["file_name,text,speaker,style,gender"]
     for number in range(12):
         rows.append(f"{number:03}.wav,Sentence {number} is said.,Ann,{('happy', 'sad')[number % 2]},female")
         soundfile.write(folder / f"{number:03}.wav", buzz(200 + 5 * number, 1.0 + number / 20, seed=number), 22050)
     (folder / "metadata.csv").write_text("\n".join(rows))
     first, *rest = guide()
-    assert "12 clips" in follow(first, tmp_path)
+    drafted = follow(first, tmp_path)
+    assert "12 clips" in drafted
+    (program,) = re.findall(r"then: (\S+) run --recipe mine.yaml", drafted)
+    assert (tmp_path / program).is_file(), "what is printed can be typed here"
     recipe = yaml.safe_load((tmp_path / "mine.yaml").read_text())
     write_tiny_checkpoint(tmp_path / "small")
     recipe["base"] = {"path": "small"}

@@ -110,7 +110,7 @@ def test_a_finished_training_is_reused_until_something_changes(place, finished, 
 def test_a_killed_process_is_explained_and_the_training_goes_on(place, undisturbed, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(launch, "command", lambda job: [sys.executable, victims.__file__, str(job.folder / "job.json")])
-        with pytest.raises(TrainingFailed, match=r"SIGKILL.*memory.*goes on at update 3"):
+        with pytest.raises(TrainingFailed, match=r"SIGKILL.*memory.*resumes at update 3"):
             run(place, "killed")
     seen = []
     result = run(place, "killed", seen.append)

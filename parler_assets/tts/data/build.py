@@ -132,7 +132,7 @@ class _Writing:
                 yield values[first:end].reshape(self.codebooks, -1).T
 
     def tables(self) -> Iterator[pa.Table]:
-        """The rows as `store.SCHEMA` has them, a block at a time."""
+        """The rows as `codes_file.SCHEMA` has them, a block at a time."""
         clips = {lane.name: Stored(lane.raw, ["id", "speaker", "style", "text"]) for lane in self.lanes}
         described = {lane.name: Stored(lane.descriptions, ["description"]) for lane in self.lanes}
         frames = self.rows["frames"].astype(np.int64)

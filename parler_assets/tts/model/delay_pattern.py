@@ -16,8 +16,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from parler_assets.tts.model.delay_pattern import IGNORED
-
 FREE = -1
 IGNORED = -100  # a label that nothing is learnt from, as torch's cross-entropy has it
 

@@ -56,7 +56,7 @@ def known_speakers(bins: Sequence[Path]) -> Speakers:
 
 
 def sentences(training_set: Path, texts: Sequence[str], speakers: Sequence[str]) -> list[str]:
-    """What the speakers say in the corpus and in the evaluation: the words a closed recogniser has to know."""
+    """What the speakers say in the corpus and in the evaluation: the words that a grammar ASR has to know."""
     known = set(texts)
     for split in (TRAIN, HELD_OUT):
         table = open_split(training_set, split).table.select(["speaker", "text"])

@@ -2,7 +2,7 @@
 
 The training runs in its own session and process group. The group is killed when `run_training` returns or raises, and
 kills itself when the caller's end of a pipe closes, which the kernel does however the caller ends. A training that was
-interrupted goes on at its last checkpoint when it is started again with the same inputs and settings.
+interrupted resumes from its last checkpoint when it is started again with the same inputs and settings.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _follow(path: Path, process: subprocess.Popen) -> Iterator[dict]:
     while True:
         ended = process.poll() is not None
         if path.is_file():
-            with path.open("rb") as file:  # anew each time: a training that resumes replaces the file
+            with path.open("rb") as file:  # opened again each time: a training that resumes replaces the file
                 file.seek(read)
                 whole, end, _ = file.read().rpartition(b"\n")
             read += len(whole) + len(end)
@@ -226,7 +226,7 @@ def _failure(job: Job, code: int) -> Exception:
         kind, _, message = said.read_text(encoding="utf-8").partition(": ")
         return (TrainingRefused if kind == TrainingRefused.__name__ else TrainingFailed)(message)
     kept = latest(job.checkpoints)
-    after = f"it goes on at update {kept[1]} when started again" if kept else "no checkpoint had been written"
+    after = f"it resumes at update {kept[1]} when started again" if kept else "no checkpoint had been written"
     if code < 0:
         why = f"was ended by {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:

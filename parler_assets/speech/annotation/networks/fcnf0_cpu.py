@@ -117,7 +117,7 @@ class NormFolded:
         return mean.float()[:, None, None], deviation.float()[:, None, None]
 
     def _space(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        """Memory of this thread's own, kept: the system would clear as much anew for every batch."""
+        """Memory of this thread's own, kept: the system would clear as much again for every batch."""
         held, size = getattr(self.scratch, name, None), math.prod(shape)
         if held is None or len(held) < size:
             held = torch.empty(size, dtype=dtype)
