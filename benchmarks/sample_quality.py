@@ -2,7 +2,7 @@
 
     python -m benchmarks.sample_quality FOLDER [--steps DIR] [--out DIR] [--clips 48]
 
-FOLDER is that of `python -m parler_assets.sample.pretrain`. Every `step-*` in `--steps` (default: its
+FOLDER is that of `python -m parler_assets.sample.pretraining`. Every `step-*` in `--steps` (default: its
 `training/checkpoints`; training keeps the newest few, so copy others away while it runs) is put into the base that the
 package ships, whose codec decodes all of them, and speaks the same held-out descriptions and texts. Printed beside the
 clips' own copies: grammar word error rate, gender by pitch, voices told apart by a probe of copies, rank correlation of

@@ -12,7 +12,7 @@ from parler_assets.speech import sources
 
 
 def base_path() -> Path:
-    """The checkpoint shipped with the package, made by `python -m parler_assets.sample.pretrain`."""
+    """The checkpoint shipped with the package, made by `python -m parler_assets.sample.pretraining`."""
     return Path(__file__).with_name("base")
 
 
