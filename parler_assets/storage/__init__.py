@@ -1,6 +1,6 @@
 """What every stage writes and reads: Parquet shards with a manifest written last; files that are whole or absent."""
 
-from parler_assets.storage.files import replacing, sha256_of, write_json
+from parler_assets.storage.files import known_sha256, replacing, sha256_of, write_json
 from parler_assets.storage.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -37,6 +37,7 @@ __all__ = [
     "build_shard",
     "exclusive",
     "iterate",
+    "known_sha256",
     "map_shards",
     "read",
     "read_manifest",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+
+from parler_assets.storage.files import OtherVersion, known_sha256, read_sealed, write_sealed
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -26,9 +28,23 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Shard:
+    """A Parquet file, and names and SHA-256 of other files that were made with it and lie beside it."""
+
     file: str
     rows: int
     sha256: str
+    beside: dict[str, str] = field(default_factory=dict)
+
+    def damage(self, folder: Path) -> str | None:
+        """Which file is not what was written, and why; None when all are."""
+        for name, sha256 in {self.file: self.sha256, **self.beside}.items():
+            path = Path(folder) / name
+            try:
+                if known_sha256(path) != sha256:
+                    return f"{path}: damaged (its SHA-256 is not the one it was written with)"
+            except OSError as error:
+                return f"{path}: {'missing' if isinstance(error, FileNotFoundError) else f'unreadable ({error})'}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,13 @@ class Manifest:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
+KEYS = {entry.name for entry in fields(Manifest)}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_sealed(folder / MANIFEST, asdict(manifest))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a finished stage.
 
@@ -63,18 +86,13 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = Path(folder) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_sealed(path, KEYS, SCHEMA_VERSION)
         shards = tuple(Shard(**shard) for shard in content["shards"])
         aside = tuple(SetAside(**row) for row in content["set_aside"])
-        manifest = Manifest(content["fingerprint"], shards, aside, content["facts"], content["schema_version"])
+        return Manifest(content["fingerprint"], shards, aside, content["facts"], content["schema_version"])
     except FileNotFoundError:
         raise ShardError(f"{path}: missing, so this stage has not finished; materialize it first") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ShardError(
-            f"{path}: damaged ({error}); delete it and materialize this asset again, finished shards are kept"
-        ) from None
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise ShardError(
-            f"{path}: schema version {manifest.schema_version}, this code reads {SCHEMA_VERSION}; delete it and rebuild"
-        )
-    return manifest
+    except OtherVersion as error:
+        raise ShardError(f"{path}: {error}; delete it and rebuild") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise ShardError(f"{path}: damaged ({error}); materialize this asset again, finished shards are kept") from None

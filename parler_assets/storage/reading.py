@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,17 +13,22 @@ from parler_assets.storage.manifest import MANIFEST, Shard, ShardError, read_man
 
 
 def read_shard(folder: Path, shard: Shard, columns: list[str] | None = None) -> pa.Table:
+    """A shard as it was written, or some of its columns. Its digest is compared once per process.
+
+    Raises:
+        ShardError: it is missing or is not what was written; the message names the file and the remedy.
+    """
     path = Path(folder) / shard.file
+    remedy = f"materialize the stage {Path(folder).name} again: what is missing or damaged of it is made again"
+    if damage := replace(shard, beside={}).damage(folder):
+        raise ShardError(f"{damage}; {remedy}")
     try:
         table = pq.read_table(path, columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
-        raise ShardError(
-            f"{path}: unreadable ({error}); delete {MANIFEST} beside it and materialize this asset again"
-        ) from None
+        raise ShardError(f"{path}: unreadable ({error}); delete it and {remedy}") from None
     if table.num_rows != shard.rows:
-        raise ShardError(
-            f"{path}: {table.num_rows} rows, the manifest says {shard.rows}; delete the file and materialize again"
-        )
+        message = f"{path}: {table.num_rows} rows, the manifest says {shard.rows}"
+        raise ShardError(f"{message}; delete {MANIFEST} beside it and {remedy}")
     return table
 
 

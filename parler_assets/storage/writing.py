@@ -2,7 +2,9 @@
 
 A stage's output is a folder of Parquet shards and `manifest.json`, written last. Readers go through the manifest only,
 so a folder is either complete or, to a reader, absent. A shard is written to a temporary name, synced and renamed, with
-a small record beside it; a stage that was killed finds those records and goes on at the first missing shard. File names
+a small record beside it; a stage that was killed finds those records and goes on at the first missing shard. Records
+stay when the manifest is written: what is lost or damaged later costs that shard, and a lost manifest only hashing.
+A stage is found finished when the bytes of all its files are those that were written. File names
 carry the fingerprint of the settings and inputs they came from: shards of another fingerprint are never mixed in, and
 the previous complete output stays readable until the new manifest replaces the old one.
 """
@@ -10,10 +12,10 @@ the previous complete output stays readable until the new manifest replaces the 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,8 +26,16 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from parler_assets.storage.files import replacing, sha256_of, write_json
-from parler_assets.storage.manifest import MANIFEST, Manifest, SetAside, Shard, ShardError, read_manifest
+from parler_assets.storage.files import known_sha256, read_sealed, replacing, sha256_of, write_sealed
+from parler_assets.storage.manifest import (
+    MANIFEST,
+    Manifest,
+    SetAside,
+    Shard,
+    ShardError,
+    read_manifest,
+    write_manifest,
+)
 from parler_assets.storage.reading import read_shard
 
 logger = logging.getLogger(__name__)
@@ -44,10 +54,11 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Part:
-    """One shard's worth of work: its table and the rows kept out of it."""
+    """One shard's worth of work: its table, the rows kept out of it, and names of files `make` wrote beside it."""
 
     table: pa.Table | Streamed
     set_aside: Sequence[SetAside] = ()
+    beside: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -91,18 +102,21 @@ def build(
     with exclusive(folder):
         if rebuild:
             _forget(folder, fingerprint)
-        manifest = _finished(folder, fingerprint)
-        if manifest:
-            return StageResult(folder, manifest, reused=True, seconds=time.perf_counter() - started)
+        published = _published(folder, fingerprint)
+        if published and _intact(folder, published):
+            return StageResult(folder, published, reused=True, seconds=time.perf_counter() - started)
+        kept = _unrecorded(folder, published) if published else {}
         if executor:
-            _make_ahead(folder, fingerprint, parts, make, executor)
+            _make_ahead(folder, fingerprint, [i for i in range(parts) if i not in kept], make, executor)
         shards, aside = [], []
         for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
-            shard, kept_out = _shard(folder, fingerprint, index, make)
+            shard, kept_out = (kept[index], []) if index in kept else _shard(folder, fingerprint, index, make)
             shards.append(shard)
             aside.extend(kept_out)
+        if published and kept:  # which of these rows belong to an unrecorded shard is not known
+            aside = list(published.set_aside)
         manifest = Manifest(fingerprint, tuple(shards), tuple(aside), facts() if facts else {})
-        write_json(folder / MANIFEST, asdict(manifest))
+        write_manifest(folder, manifest)
         _remove_orphans(folder, manifest)
     return StageResult(folder, manifest, reused=False, seconds=time.perf_counter() - started)
 
@@ -132,9 +146,11 @@ def build_shard(folder: Path, fingerprint: str, index: int, make: Callable[[int]
     _shard(folder, fingerprint, index, make)
 
 
-def _make_ahead(folder: Path, fingerprint: str, parts: int, make: Callable[[int], Part], executor: Executor) -> None:
+def _make_ahead(
+    folder: Path, fingerprint: str, wanted: Sequence[int], make: Callable[[int], Part], executor: Executor
+) -> None:
     """Have missing shards made by others; `build` then checks each against its record."""
-    missing = [index for index in range(parts) if not (folder / f"{_name(index, fingerprint)}.json").is_file()]
+    missing = [index for index in wanted if not _recorded(folder, folder / f"{_name(index, fingerprint)}.json")]
     if missing:
         executor(missing, partial(build_shard, folder, fingerprint, make=make))
 
@@ -153,8 +169,8 @@ def _shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Par
     with replacing(folder / f"{name}.parquet") as temporary:
         rows = _write(part.table, temporary)
         checksum = sha256_of(temporary)
-    shard = Shard(f"{name}.parquet", rows, checksum)
-    write_json(record, {"shard": asdict(shard), "set_aside": [asdict(row) for row in part.set_aside]})
+    shard = Shard(f"{name}.parquet", rows, checksum, {file: known_sha256(folder / file) for file in part.beside})
+    write_sealed(record, {"shard": asdict(shard), "set_aside": [asdict(row) for row in part.set_aside]})
     return shard, list(part.set_aside)
 
 
@@ -173,22 +189,39 @@ def _write(table: pa.Table | Streamed, path: Path) -> int:
 def _recorded(folder: Path, record: Path) -> tuple[Shard, list[SetAside]] | None:
     """The shard that `record` promises, if the file is there and is the one that was recorded."""
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
+        content = read_sealed(record, {"shard", "set_aside"})
         shard = Shard(**content["shard"])
-        if sha256_of(folder / shard.file) != shard.sha256:
+        if shard.damage(folder):
             return None
         return shard, [SetAside(**row) for row in content["set_aside"]]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 
-def _finished(folder: Path, fingerprint: str) -> Manifest | None:
+def _published(folder: Path, fingerprint: str) -> Manifest | None:
     try:
         manifest = read_manifest(folder)
     except ShardError:
         return None
-    complete = all((folder / shard.file).is_file() for shard in manifest.shards)
-    return manifest if manifest.fingerprint == fingerprint and complete else None
+    return manifest if manifest.fingerprint == fingerprint else None
+
+
+def _unrecorded(folder: Path, manifest: Manifest) -> dict[int, Shard]:
+    """Intact shards that only the manifest knows: their record was lost, or removed as it once was."""
+    return {
+        index: shard
+        for index, shard in enumerate(manifest.shards)
+        if not shard.damage(folder) and not _recorded(folder, (folder / shard.file).with_suffix(".json"))
+    }
+
+
+def _intact(folder: Path, manifest: Manifest) -> bool:
+    """Whether all files are what was written. Digests are computed outside the interpreter's lock."""
+    with ThreadPoolExecutor() as pool:
+        damages = [damage for damage in pool.map(lambda shard: shard.damage(folder), manifest.shards) if damage]
+    for damage in damages:
+        logger.warning("%s; it is made again", damage)
+    return not damages
 
 
 def _forget(folder: Path, fingerprint: str) -> None:
@@ -198,8 +231,9 @@ def _forget(folder: Path, fingerprint: str) -> None:
 
 
 def _remove_orphans(folder: Path, manifest: Manifest) -> None:
-    """Remove what the published manifest does not name: shards of older fingerprints, records, temporaries."""
-    keep = {MANIFEST, *(shard.file for shard in manifest.shards)}
+    """Remove what the published manifest does not name: shards and records of older fingerprints, temporaries."""
+    shards = [Path(shard.file) for shard in manifest.shards]
+    keep = {MANIFEST, *(shard.name for shard in shards), *(shard.with_suffix(".json").name for shard in shards)}
     for path in [*folder.glob("part-*"), *folder.glob(".*.tmp")]:
         if path.name not in keep:
             path.unlink(missing_ok=True)

@@ -99,7 +99,9 @@ def test_failure_keeps_finished_shards_and_the_old_output(tmp_path):
     calls: list[int] = []
     storage.build(tmp_path, "new", 3, lambda index: calls.append(index) or part(index + 10))
     assert calls == [2]
-    assert {path.name for path in tmp_path.glob("part-*")} == {f"part-{i:05d}-new.parquet" for i in range(3)}
+    assert {path.name for path in tmp_path.glob("part-*")} == {
+        f"part-{i:05d}-new.{kind}" for i in range(3) for kind in ("parquet", "json")
+    }
 
 
 def test_a_shard_changed_on_disk_is_made_again(tmp_path):

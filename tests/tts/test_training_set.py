@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -254,6 +256,44 @@ def test_audit_finds_codes_changed_on_disk(tmp_path, build):
     path.unlink()
     with pytest.raises(storage.ShardError, match="materialize the training set again"):
         audit_training_set(result.folder)
+
+
+DAMAGE = {
+    "flip": lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-64]),
+    "empty": lambda path: path.write_bytes(b""),
+    "delete": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("of_before", [False, True], ids=["new", "of before"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_codes_are_not_read_and_the_remedy_makes_them_again(tmp_path, build, damage, of_before):
+    lane = write_lane(tmp_path, clip_rows(12))
+    before = build(lane)
+    if of_before:  # a manifest that does not name the codes, and no records
+        content = json.loads((before.folder / storage.MANIFEST).read_text())
+        content = {key: value for key, value in content.items() if key != "seal"}
+        for shard in content["shards"]:
+            del shard["beside"]
+        storage.write_json(before.folder / storage.MANIFEST, content)
+        for record in before.folder.glob("part-*.json"):
+            record.unlink()
+    path = before.folder / open_split(before.folder, "train").codes_file
+    kept = path.read_bytes()
+    DAMAGE[damage](path)
+    with pytest.raises(storage.ShardError, match=path.name) as caught:
+        _ = open_split(before.folder, "train").codes
+    named = re.search(r"delete (part-\S+) beside it", str(caught.value))
+    assert bool(named) == of_before
+    if named:
+        (before.folder / named[1]).unlink()
+    again = build(lane)
+    assert path.read_bytes() == kept
+    assert again.digest == before.digest
+    assert again.manifest.set_aside == before.manifest.set_aside
+    assert not problems(again).get("corrupt_codes")
+    assert build(lane).reused
 
 
 def test_audit_finds_leakage_and_codes_out_of_range_in_a_set_made_elsewhere(tmp_path, build, monkeypatch):

@@ -78,10 +78,12 @@ def _size(train: Split, held_out: Split, facts: dict) -> list[Problem]:
 def _codes(split: Split, name: str, codebook_size: int) -> list[Problem]:
     if not len(split):
         return []
-    needed = int((split.offsets + split.frames).max())
-    intact = len(split.codes) >= needed
-    if not intact or storage.sha256_of(split.folder / split.codes_file)[:16] not in split.codes_file:
-        message = f"{split.folder / split.codes_file}: damaged; delete it and materialize the training set again"
+    if damage := split.damage():
+        return [Problem("corrupt_codes", damage)]
+    if len(split.codes) < int((split.offsets + split.frames).max()):
+        message = (
+            f"{split.folder / split.codes_file}: too short for its table; materialize the training set with --rebuild"
+        )
         return [Problem("corrupt_codes", message)]
     highest = int(split.codes.max())
     if highest < codebook_size:

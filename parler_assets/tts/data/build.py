@@ -51,7 +51,7 @@ def build_training_set(
         writing = _Writing(lanes, plan().rows[index], plan().codebooks, base)
         file = write_codes(folder, SPLITS[index], writing.codes(), plan().codebooks)
         table = Streamed(naming(SCHEMA, file), writing.tables())
-        return Part(table, plan().set_aside if index == 0 else ())
+        return Part(table, plan().set_aside if index == 0 else (), beside=(file,))
 
     def facts() -> dict:
         commits = {lane.name: lane.commits for lane in lanes if lane.commits}

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
-from parler_assets.storage import ShardError
+from parler_assets.storage import Shard, ShardError, known_sha256
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
 SCHEMA = pa.schema(
@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
     ]
 )
 _FILE = b"codes_file"
+DIGITS = 16  # of a file's SHA-256 in its name
 
 
 def write_codes(folder: Path, split: str, codes: Iterable[np.ndarray], codebooks: int) -> str:
@@ -59,7 +60,7 @@ def write_codes(folder: Path, split: str, codes: Iterable[np.ndarray], codebooks
         assert _write_header(file, max(frames, 1), codebooks) == begin
         file.flush()
         os.fsync(file.fileno())
-    name = f"codes-{split}-{storage.sha256_of(temporary)[:16]}.npy"
+    name = f"codes-{split}-{storage.sha256_of(temporary)[:DIGITS]}.npy"
     temporary.replace(folder / name)
     return name
 
@@ -89,6 +90,7 @@ class Split:
 
     folder: Path
     table: pa.Table
+    shard: Shard | None = None
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -99,16 +101,35 @@ class Split:
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """(frames of all clips, K) uint16, read only.
+        """(frames of all clips, K) uint16, read only; its digest is compared once per process.
 
         Raises:
-            ShardError: the file is missing or is not the array it should be.
+            ShardError: the file is missing or is not the array that was written.
+        """
+        if damage := self.damage():
+            raise ShardError(damage)
+        return np.load(self.folder / self.codes_file, mmap_mode="r", allow_pickle=False)
+
+    def damage(self) -> str | None:
+        """What is wrong with the codes on disk, with the remedy; None when they are what was written.
+
+        Raises:
+            ShardError: there is no such file, or it cannot be read.
         """
         path = self.folder / self.codes_file
+        remedy = "materialize the training set again: the codes and the table of this split are made again"
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise ShardError(f"{path}: unreadable ({error}); materialize the training set again") from None
+            checksum = known_sha256(path)
+        except OSError as error:
+            raise ShardError(f"{path}: unreadable ({error}); {self._first}{remedy}") from None
+        if checksum[:DIGITS] == path.stem.rpartition("-")[2]:
+            return None
+        return f"{path}: damaged (its SHA-256 is not the one in its name); {self._first}{remedy}"
+
+    @property
+    def _first(self) -> str:
+        """What to do before: only sets whose manifest does not name their codes are not found damaged by a build."""
+        return "" if self.shard is None or self.shard.beside else f"delete {self.shard.file} beside it, then "
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -152,4 +173,5 @@ def _ragged(column: pa.ChunkedArray) -> list[np.ndarray]:
 def open_split(folder: Path, split: str, columns: list[str] | None = None) -> Split:
     """One split of a finished training set; with `columns`, only these are read."""
     manifest = storage.read_manifest(folder)
-    return Split(folder, storage.read_shard(folder, manifest.shards[SPLITS.index(split)], columns))
+    shard = manifest.shards[SPLITS.index(split)]
+    return Split(folder, storage.read_shard(folder, shard, columns), shard)
