@@ -85,4 +85,5 @@ SHOWN = {
 def test_a_name_is_no_markup_in_what_is_shown(shown, hostile, tmp_path: Path):
     text = shown(hostile, tmp_path)
     assert [mark for mark in MARKS if mark in text] == []
-    assert len({line.count("|") for line in text.splitlines() if line.startswith("| ")}) <= text.count("\n\n") + 1
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
+    assert all(len({line.count("|") for line in table}) == 1 for table in tables)

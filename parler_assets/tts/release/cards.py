@@ -57,6 +57,7 @@ def data_card(recipe: Recipe, lineage: Lineage, corpora: list[str]) -> str:
 
 def _render(template: str, recipe: Recipe, lineage: Lineage, front: dict, **more: Any) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_shown)
+    environment.filters["prose"] = lambda text: Markup(escaped_lines(text))
     source = resources.files("parler_assets.tts.release") / template
     manifests = {name: storage.read_manifest(folder) for name, folder in lineage.bins.items()}
     return environment.from_string(source.read_text(encoding="utf-8")).render(
@@ -74,8 +75,8 @@ def _render(template: str, recipe: Recipe, lineage: Lineage, front: dict, **more
 
 
 def _shown(value: Any) -> Any:
-    """Every value that a template names, unless it is Markdown of ours: prose keeps its lines, all else is text."""
-    return value if isinstance(value, Markup) else escaped_lines(value)
+    """Every value that a template names, as text unless it is Markdown of ours."""
+    return value if isinstance(value, Markup) else escaped(value)
 
 
 def _source(corpus: Corpus) -> str:
