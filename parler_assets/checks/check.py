@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from parler_assets.intake.markdown import escaped
 from parler_assets.resources.workspace import Workspace
 
 Audit = Callable[[Workspace], list[str]]
@@ -64,8 +65,6 @@ def _one_line(problems: list[str]) -> str:
 
 def _list_of(problems: list[str]) -> dict[str, dg.MetadataValue]:
     """Several problems one below the other."""
-    from parler_assets.pages.columns import escaped
-
     lines = "\n".join(f"- {escaped(problem)}" for problem in problems)
     return {"each": dg.MetadataValue.md(lines)} if problems[1:] else {}
 

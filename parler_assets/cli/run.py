@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import webbrowser
 from typing import Annotated
@@ -88,7 +89,7 @@ def show_results(project: Project) -> None:
     folder, name = project.workspace.scorecard, project.recipe.name
     if not (folder / "scorecard.md").is_file():
         fail(f"nothing to show for {name} yet: `{typed(f'run --recipe {name}')}` makes it")
-    typer.echo(f"\n{(folder / 'scorecard.md').read_text(encoding='utf-8').strip()}\n")
+    typer.echo(f"\n{html.unescape((folder / 'scorecard.md').read_text(encoding='utf-8')).strip()}\n")
     lines = {
         "Listen": folder / "report.html",
         "Scorecard": folder / "scorecard.md",

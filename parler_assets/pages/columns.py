@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from parler_assets.intake.markdown import escaped
 
 COLUMNS = {
     "id": "unique name of the clip",
@@ -80,25 +81,13 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue | str:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=names))
 
 
-def escaped(cell: Any) -> str:
-    """A cell's text as Markdown shows it: a name from somebody's data is no image, link or markup.
-
-    An image's address would be fetched when the page is opened.
-    """
-    text = str(cell)
-    if set(text) == {"-"}:
-        return text
-    shown = re.sub(r"([\\`*_{}\[\]()#+!~<>&])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
-    return re.sub(r"(?i)(https?|ftp|www|mailto)(?=[:.])", r"\1&#8203;", shown.replace("|", "/"))
-
-
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table."""
     if not rows:
         return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [[_short(value) for value in row.values()] for row in rows]
-    return "\n".join("| " + " | ".join(escaped(cell) for cell in line) + " |" for line in lines)
+    lines = [[escaped(name) for name in rows[0]], ["---"] * len(rows[0])]
+    lines += [[escaped(_short(value)) for value in row.values()] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def shares(folder: Path, columns: Sequence[str]) -> dg.MetadataValue:

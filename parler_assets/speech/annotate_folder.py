@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from parler_assets import storage
 from parler_assets.hub import weights
+from parler_assets.intake.markdown import escaped
 from parler_assets.recipe import Annotation, Binning, Corpus, FolderSource, Shards
 from parler_assets.speech import audits
 from parler_assets.speech.annotation.stage import tag_corpus
@@ -105,7 +106,12 @@ def report_text(
     """Markdown: how much was measured, what each measurement looks like, what stands out, and what was kept out."""
     table, facts = storage.read(bins.folder), bins.manifest.facts
     hours = sum(table["duration"].to_pylist()) / 3600
-    lines = [f"# Annotation of {name}", "", f"{table.num_rows} clips, {hours:.2f} hours, {len(aside)} set aside.", ""]
+    lines = [
+        f"# Annotation of {escaped(name)}",
+        "",
+        f"{table.num_rows} clips, {hours:.2f} hours, {len(aside)} set aside.",
+        "",
+    ]
     lines += ["| measurement | clips with a value | lowest | mean | highest |", "|---|---|---|---|---|"]
     measured = [column for column in tags_measured(facts["era"]) if table[column].null_count < table.num_rows]
     lines += [_measurement(table, column) for column in measured]
@@ -115,12 +121,18 @@ def report_text(
         if column in ONLY_WITH_QUALITY and not any(counts[label] for label in facts["labels"][column]):
             continue
         found = [f"{label} {counts[label]}" for label in facts["labels"][column] if counts[label]]
-        lines.append(f"- {column}: {', '.join(found) or 'no values'}")
+        lines.append(f"- {column}: {escaped(', '.join(found)) or 'no values'}")
     problems = audits.plausible(tags.folder) + audits.varied(tags.folder, measured)
     problems += [] if own_edges else audits.drift(bins.folder)  # edges made from these very clips cannot have drifted
-    lines += ["", "## What stands out", "", *(f"- {text}" for text in problems or ["nothing"])]
+    lines += ["", "## What stands out", "", *(f"- {escaped(text)}" for text in problems or ["nothing"])]
     lines += ["", "## Values that are missing", "", *_missing(table)]
-    lines += ["", "## Set aside", "", *(f"- {row.id}: {row.reason}" for row in aside), *([] if aside else ["nothing"])]
+    lines += [
+        "",
+        "## Set aside",
+        "",
+        *(f"- {escaped(row.id)}: {escaped(row.reason)}" for row in aside),
+        *([] if aside else ["nothing"]),
+    ]
     return "\n".join([*lines, "", "## Plots", "", *(f"![{p.stem}](plots/{p.name})" for p in plots), ""])
 
 
@@ -146,5 +158,6 @@ def _missing(table: pa.Table) -> list[str]:
             where[reason].append(row["id"])
     often = sorted(where.items(), key=lambda item: -len(item[1]))
     return [
-        f"- {reason}: {len(ids)} clip{'s' * (len(ids) > 1)}, such as {', '.join(ids[:3])}" for reason, ids in often
+        f"- {escaped(reason)}: {len(ids)} clip{'s' * (len(ids) > 1)}, such as {escaped(', '.join(ids[:3]))}"
+        for reason, ids in often
     ] or ["none"]

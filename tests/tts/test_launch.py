@@ -140,6 +140,19 @@ def test_processes_that_do_not_find_each_other_do_not_train(place, tmp_path, mon
         run(place, "apart", processes=2, max_steps=2, batch_size=2)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_nothing_beside_the_recordings_is_imported(place, tmp_path, monkeypatch, processes: int):
+    """The real command, given in a stranger's folder: nothing of its modules runs, in no rank."""
+    stranger, trapped = tmp_path / "recordings", tmp_path / "trapped"
+    stranger.mkdir()
+    for name in ("transformers", "torch", "accelerate", "numpy", "yaml", "safetensors", "sitecustomize", "random"):
+        (stranger / f"{name}.py").write_text(f"open({str(trapped)!r}, 'a').write(__name__)\nraise SystemExit(7)\n")
+    monkeypatch.chdir(stranger)
+    result = run(place, f"beside{processes}", processes=processes, max_steps=1, batch_size=2)
+    assert result.updates == 1
+    assert not trapped.exists()
+
+
 # -------------------------------------------------------------------------------------------------------- every way out
 
 

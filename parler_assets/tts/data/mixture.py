@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from parler_assets.intake.markdown import escaped
 from parler_assets.storage import SetAside
 from parler_assets.tts.data.lanes import JoinedLane, Names, kind_of
 
@@ -81,5 +82,5 @@ def mixture_markdown(mixture: list[dict]) -> str:
             f"{r['weight']:g}",
             r["licence"] or "unknown",
         )
-        lines.append("| " + " | ".join(str(cell) for cell in (*cells, *more, aside)) + " |")
+        lines.append("| " + " | ".join(escaped(cell) for cell in (*cells, *more, aside)) + " |")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from parler_assets.intake.markdown import escaped
 from parler_assets.recipe import Training, digest
 from parler_assets.storage import replacing, write_json
 from parler_assets.tts.scoring.metrics import ADHERENCE, LOWER_IS_BETTER
@@ -157,12 +158,13 @@ def comparison(sweep: Sweep) -> str:
     lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|" + " --- |" * len(names)]
     for record in records:
         winning = (record["best_by"] or "").split(", ")
-        cells = [_bold(_shown(record[name]), name in winning) for name in names]
+        cells = [_bold(escaped(_shown(record[name])), name in winning) for name in names]
         lines.append("| " + " | ".join(cells) + " |")
     for measure in ("held_out_loss", "adherence"):
         best = sweep.best(measure)
         if best:
-            lines += ["", f"Best by {measure.replace('_', ' ')}: **{best.name}** ({sweep.numbers(best)[measure]:.4f})"]
+            name, value = escaped(best.name), sweep.numbers(best)[measure]
+            lines += ["", f"Best by {measure.replace('_', ' ')}: **{name}** ({value:.4f})"]
     return "\n".join(lines)
 
 
@@ -188,7 +190,7 @@ def _same(one: Variant | None, other: Variant) -> bool:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "/")
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _bold(text: str, chosen: bool) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 
 import jinja2
 import yaml
+from markupsafe import Markup
 
 from parler_assets import storage
+from parler_assets.intake.markdown import escaped, escaped_lines
 from parler_assets.recipe import Corpus, FolderSource, HubSource, Recipe
 from parler_assets.tts.data import mixture_markdown
 from parler_assets.tts.scoring.stage import read_scorecard
@@ -54,27 +56,33 @@ def data_card(recipe: Recipe, lineage: Lineage, corpora: list[str]) -> str:
 
 
 def _render(template: str, recipe: Recipe, lineage: Lineage, front: dict, **more: Any) -> str:
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_shown)
+    environment.filters["prose"] = lambda text: Markup(escaped_lines(text))
     source = resources.files("parler_assets.tts.release") / template
     manifests = {name: storage.read_manifest(folder) for name, folder in lineage.bins.items()}
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         recipe=recipe,
         release=recipe.release,
         lineage=lineage,
-        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
+        front=Markup(yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip()),
         sources={name: _source(corpus) for name, corpus in recipe.corpora.items()},
         edges={name: manifest.facts["edges"] for name, manifest in manifests.items()},
-        mixture=mixture_markdown(more["facts"]["mixture"]) if "facts" in more else "",
-        scores=markdown(more["card"]) if more.get("card", {}).get("scores") else "",
+        mixture=Markup(mixture_markdown(more["facts"]["mixture"])) if "facts" in more else "",
+        scores=Markup(markdown(more["card"])) if more.get("card", {}).get("scores") else "",
         settings=recipe.training.model_dump(mode="json", exclude={"variants"}, exclude_none=True),
         **more,
     )
 
 
+def _shown(value: Any) -> Any:
+    """Every value that a template names, as text unless it is Markdown of ours."""
+    return value if isinstance(value, Markup) else escaped(value)
+
+
 def _source(corpus: Corpus) -> str:
     source = corpus.source
     if isinstance(source, HubSource):
-        return f"`{source.repo}`, {source.config}, {source.split}"
+        return Markup(f"`{escaped(source.repo)}`, {escaped(source.config)}, {escaped(source.split)}")
     if isinstance(source, FolderSource):
         return "own recordings"
     return f"synthesized ({source.voices} voices)"

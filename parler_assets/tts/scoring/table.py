@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parler_assets import storage
+from parler_assets.intake.markdown import escaped
 from parler_assets.recipe import Thresholds
 from parler_assets.tts.scoring.metrics import (
     ABOVE_CHANCE,
@@ -50,7 +51,7 @@ def markdown(card: dict) -> str:
     for difference in card["differences"]:
         lines.append(f"- {difference['system']}, {name_of(difference['metric'])}: {_cell(difference)}")
     lines += learning_of(card)
-    lines += [f"- not scored: {', '.join(metrics)}: {reason}" for reason, metrics in missing_of(card).items()]
+    lines += [f"- not scored: {', '.join(metrics)}: {escaped(reason)}" for reason, metrics in missing_of(card).items()]
     lines += [f"- **got worse than its base: {flag}**" for flag in card["worse_than_base"]]
     return "\n".join(lines) + "\n"
 
@@ -61,7 +62,7 @@ def learning_of(card: dict) -> list[str]:
     flattered = [name for name, note in notes.items() if "training clips" in note]
     if not flattered:
         return []
-    reason = notes[flattered[0]].partition("learnt from ")[2]
+    reason = escaped(notes[flattered[0]].partition("learnt from ")[2])
     return [
         f"- **the probes learnt from {reason}**, which a fine-tuned model has heard too. The rows `probe of held-out "
         "clips` are judged without them, from fewer clips: compare each with `copy` on its own row."
