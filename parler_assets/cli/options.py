@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -29,6 +29,10 @@ CheckpointOption = Annotated[
     Path | None, typer.Option("--checkpoint", help="folder of a checkpoint; default: the recipe's fine-tuned one")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1")]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16"] | None,
+    typer.Option(help="of speaking; default: the recipe's, else what the machine has"),
+]
 PortOption = Annotated[int, typer.Option(min=1, max=65535)]
 
 

@@ -14,6 +14,7 @@ import typer
 from parler_assets.cli.options import (
     CheckpointOption,
     DeviceOption,
+    PrecisionOption,
     RecipeOption,
     checkpoint_folder,
     fail,
@@ -42,6 +43,7 @@ def say(
     recipe: RecipeOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = None,
 ) -> None:
     """Say a text with the fine-tuned checkpoint."""
     kind = format_of(output)
@@ -49,7 +51,7 @@ def say(
     from parler_assets.tts.serving.text import SayError
 
     said = sys.stdin.read() if text == "-" else text
-    with loaded(recipe, checkpoint, device) as synthesizer:
+    with loaded(recipe, checkpoint, device, precision) as synthesizer:
         asked = Request(said, voice or synthesizer.voices[0], style or synthesizer.plain, rate, description)
         try:
             spoken = synthesizer.speak(asked, seed)
@@ -76,6 +78,7 @@ def serve(
         list[str] | None, typer.Option(help="a site whose pages may ask, such as https://studio.example")
     ] = None,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = None,
 ) -> None:
     """Answer OpenAI's speech requests: /v1/audio/speech, /v1/audio/voices, /health."""
     from parler_assets.web.guard import PolicyError, policy_for
@@ -85,7 +88,7 @@ def serve(
     except PolicyError as error:
         fail(str(error))
     free_port(port, "serve")
-    with loaded(recipe, checkpoint, device) as synthesizer:
+    with loaded(recipe, checkpoint, device, precision) as synthesizer:
         from parler_assets.tts.serving.app import serve as answer
 
         answer(synthesizer, host, port, policy)
@@ -105,9 +108,14 @@ def format_of(output: Path) -> str:
 
 
 @contextmanager
-def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator[Synthesizer]:
+def loaded(
+    recipe: str | None, checkpoint: Path | None, device: str, precision: str | None = None
+) -> Iterator[Synthesizer]:
     """A loaded checkpoint that speaks as the recipe says; the device is held while it is in use."""
     project = open_project(recipe)
+    settings = project.recipe.evaluation
+    if precision:
+        settings = settings.model_copy(update={"precision": precision})
     folder = checkpoint_folder(checkpoint) if checkpoint else finetuned(project.workspace)
     from parler_assets.speech.codec.codec import CodecError
     from parler_assets.tts.base import BaseError, validate_base
@@ -119,7 +127,7 @@ def loaded(recipe: str | None, checkpoint: Path | None, device: str) -> Iterator
     with held(device) as where:
         try:
             validate_base(folder)
-            yield load_synthesizer(folder, project.recipe.evaluation, project.recipe.describing, where)
+            yield load_synthesizer(folder, settings, project.recipe.describing, where)
         except (
             BaseError,
             BrokenCheckpoint,

@@ -58,6 +58,10 @@ class Evaluation(Section):
     max_seconds: float = Field(12.0, gt=0)
     batch_size: int = Field(16, ge=1)
     seed: int = 456
+    # left out of digests where it is the machine's choice: samples that were made before it could be set are taken over
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", exclude_if=lambda value: value == "auto", description="of speaking; auto: what the machine has"
+    )
     thresholds: Thresholds = Thresholds()
 
     @property

@@ -21,6 +21,7 @@ from parler_assets.intake.json_documents import read_json
 from parler_assets.intake.weights import tensor_shapes
 from parler_assets.speech.codec.dac import build_dac, codec_config, dac_state, encoder_reach, reach
 from parler_assets.speech.codec.sizes import refuse_codec_sizes
+from parler_assets.speech.precision import CODEC_DTYPE
 
 _PREFIX = "audio_encoder."
 # Decoded at once, padding included: the published codec takes 1.0 MB a frame in float32 (measured on one clip of 400).
@@ -32,7 +33,7 @@ class CodecError(ValueError):
     """A folder without a usable codec; the message names it and the remedy."""
 
 
-def load_codec(checkpoint: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Codec:
+def load_codec(checkpoint: Path, device: str = "cpu", dtype: torch.dtype = CODEC_DTYPE) -> Codec:
     """The codec of a Parler-TTS checkpoint, or of a codec's own folder, in any published naming.
 
     Raises:

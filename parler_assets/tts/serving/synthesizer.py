@@ -209,4 +209,5 @@ def load_synthesizer(
     """A checkpoint that speaks what fits what it was trained on, where its folder says so."""
     from parler_assets.tts.synthesis.voice import Voice
 
-    return Synthesizer(Voice(checkpoint, device), settings, describing, kept_lengths(checkpoint))
+    voice = Voice(checkpoint, device, settings.precision)
+    return Synthesizer(voice, settings, describing, kept_lengths(checkpoint))

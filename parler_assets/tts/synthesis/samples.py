@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 VERSION = "2"
 STAGE = "evaluation_samples"
-SAMPLING = ("temperature", "top_k", "guidance_scale", "max_seconds")
+SAMPLING = ("temperature", "top_k", "guidance_scale", "max_seconds", "precision")
 ASKED = ("speaker", "style", "rate", "kind", "attribute", "label", "text", "description", "seed")
 SCHEMA = pa.schema(
     [
@@ -194,14 +194,14 @@ class _Speaker:
 
     def _key(self, system: str, prompt: Prompt) -> str:
         """Digest of all that a sample depends on."""
-        settings = {name: getattr(self.settings, name) for name in SAMPLING}
+        settings = {name: value for name, value in self.settings.speaking.items() if name in SAMPLING}
         return digest(self.digests[system], prompt.text, prompt.description, prompt.seed, settings, VERSION)
 
     def _voice(self, system: str):
         from parler_assets.tts.synthesis.voice import Voice
 
         if system not in self._voices:
-            self._voices = {system: Voice(self.checkpoints[system], self.device)}
+            self._voices = {system: Voice(self.checkpoints[system], self.device, self.settings.precision)}
             self.inputs.verify_checkpoint(self.checkpoints[system])
         return self._voices[system]
 

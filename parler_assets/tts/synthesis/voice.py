@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from parler_assets.recipe import Evaluation
+from parler_assets.speech.precision import CODEC_DTYPE, inference_dtype
 
 if TYPE_CHECKING:
     from parler_assets.tts.generation.loop import GenerationLoop
@@ -65,19 +66,19 @@ class BrokenCheckpoint(RuntimeError):
 
 
 class Voice:
-    """A loaded checkpoint with its two tokenizers.
+    """A loaded checkpoint with its two tokenizers, in the precision that suits its device (`speech/precision.py`).
 
     Raises:
         BrokenCheckpoint: weights that are not finite, as a diverged training leaves them; on speaking, too.
     """
 
-    def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
+    def __init__(self, checkpoint: Path, device: str = "cpu", precision: str = "auto") -> None:
         from parler_assets.tts import ParlerTTSForConditionalGeneration
         from parler_assets.tts.model.tokenizers import load_tokenizers
 
         model: Any = ParlerTTSForConditionalGeneration.from_pretrained(checkpoint)
         _check_weights(checkpoint, model)
-        self.model = model.to(device).eval()
+        self.model = _cast(model.to(device).eval(), inference_dtype(device, precision))
         self.tokenizers = load_tokenizers(checkpoint)
         self.device = device
         codec = self.model.config.audio_encoder
@@ -207,6 +208,13 @@ class Voice:
         if settings.guidance_scale > 1:
             options["guidance_scale"] = settings.guidance_scale
         return options | {"return_dict_in_generate": True, "count_padding": False}
+
+
+def _cast(model: torch.nn.Module, dtype: torch.dtype) -> Any:
+    """All but the codec in a precision."""
+    for name, part in model.named_children():
+        part.to(CODEC_DTYPE if name == "audio_encoder" else dtype)
+    return model
 
 
 def _check_weights(checkpoint: Path, model: torch.nn.Module) -> None:
