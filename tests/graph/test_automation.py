@@ -113,7 +113,10 @@ def test_a_data_set_that_cannot_be_asked_hides_no_other(repository, hub: Standin
 def test_a_hub_that_cannot_be_reached_is_no_failed_tick(repository, hub: StandinHub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    assert "cannot ask the Hub for the commit of ylacombe/expresso: ConnectError" in look(repository, None).skip_message
+    assert (
+        "cannot ask the Hub for the commit of ylacombe/expresso (main): ConnectError"
+        in look(repository, None).skip_message
+    )
 
 
 def test_a_recipe_without_hub_sources_has_no_sensor():
