@@ -133,7 +133,7 @@ class ObedientVoice:
 
     batches: list = []  # noqa: RUF012
 
-    def __init__(self, checkpoint, device="cpu") -> None:
+    def __init__(self, checkpoint, device="cpu", precision="auto") -> None:
         self.obeys = checkpoint.name == "finetuned"
 
     def speak_each(self, texts, descriptions, settings, seed):
@@ -361,7 +361,7 @@ def test_a_result_names_the_checkpoints_it_was_made_from(workshop):
 def test_a_checkpoint_that_is_replaced_meanwhile_gives_no_samples(workshop, monkeypatch, when):
     start, speak = ObedientVoice.__init__, ObedientVoice.speak_each
 
-    def loading(self, checkpoint, device="cpu"):
+    def loading(self, checkpoint, device="cpu", precision="auto"):
         start(self, checkpoint, device)
         if when == "while it is loaded" and self.obeys:
             replaced(workshop, "finetuned")
