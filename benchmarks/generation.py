@@ -6,7 +6,9 @@
 Two shapes, both with random weights and a tiny codec, so that steps and not the codec are measured: `small` has 11 M
 weights (width 256, 6 layers), `mini` those of Mini v0.1's decoder (width 1024, 24 layers). Runs alternate; the least
 CPU time of each counts. Beside it stands the floor: steps if a step did nothing but read its weights from memory once.
-Without --reference only this project is measured. A CUDA device is measured by generation_gpu.py.
+Without --reference only this project is measured. Both sides compute in float32, and where the CPU has bfloat16, or
+with --precision bfloat16, in that too: a table each, so that equals are compared. A CUDA device is measured by
+generation_gpu.py.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ PUBLISHED = {
 }  # fmt: skip
 SMALL, MINI = SMALL | PUBLISHED, MINI | PUBLISHED
 SHAPES = {"small": (SMALL, 200), "mini": (MINI, 60)}
+WIDTHS = {"float32": 4, "bfloat16": 2}  # bytes of a weight
 CASES = {
     f"{kind}, batch {batch}": {"batch": batch, "options": {"do_sample": kind == "sampled"}}
     for kind in ("greedy", "sampled")
@@ -41,35 +44,49 @@ def main() -> None:
     parser.add_argument("--reference", help="python of the environment with parler-tts")
     parser.add_argument("--rounds", type=int, default=3, help="how often every side runs; the least time counts")
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--own", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--precision", nargs="*", choices=WIDTHS, help="default: what the CPU has")
+    parser.add_argument("--own", nargs=2, metavar=("FOLDER", "PRECISION"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.own:
-        print(json.dumps(generate(given.own)))
+        print(json.dumps(generate(Path(given.own[0]), given.own[1])))
         return
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder), *SHAPES[given.shape])
-        sides = {"this project": partial(run, sys.executable, "generation.py", "--own", folder)}
-        for attention in ("eager", "sdpa") if given.reference else ():
-            sides[f"parler-tts, {attention}"] = partial(
-                run, given.reference, "parler_reference.py", "generate", folder, attention
-            )
-        show(least(given.rounds, sides), *SHAPES[given.shape])
+        for precision in given.precision or at_hand():
+            found = least(given.rounds, sides(folder, given.reference, precision))
+            show(found, *SHAPES[given.shape], precision)
 
 
-def show(seconds: dict[str, dict[str, float]], shape: dict, steps: int) -> None:
+def sides(folder: str, reference: str | None, precision: str) -> dict:
+    """What to run of each side."""
+    found = {"this project": partial(run, sys.executable, "generation.py", "--own", folder, precision)}
+    for attention in ("eager", "sdpa") if reference else ():
+        found[f"parler-tts, {attention}"] = partial(
+            run, reference, "parler_reference.py", "generate", folder, attention, precision
+        )
+    return found
+
+
+def at_hand() -> list[str]:
+    from parler_assets.speech.precision import has_bfloat16
+
+    return [precision for precision in WIDTHS if precision == "float32" or has_bfloat16("cpu")[0]]
+
+
+def show(seconds: dict[str, dict[str, float]], shape: dict, steps: int, precision: str) -> None:
     own, *others = seconds.values()
     rows = {name: [f"{steps / tasks[case]:.1f}" for case in CASES] for name, tasks in seconds.items()}
-    size, speed = step_bytes(shape), bandwidth("cpu")
+    size, speed = step_weights(shape) * WIDTHS[precision], bandwidth("cpu")
     rows[f"floor: {size / 1e6:.0f} MB a step at {speed / 1e9:.0f} GB/s"] = [f"{speed / size:.1f}"] * len(CASES)
     if others:
         rows["times the faster original"] = [f"{min(o[case] for o in others) / own[case]:.2f}" for case in CASES]
-    table("steps per CPU second", list(CASES), rows)
+    table(f"steps per CPU second, {precision}", list(CASES), rows)
 
 
-def step_bytes(shape: dict) -> int:
-    """What a step reads at least, in float32: layers without the cross-attention's keys and values, and heads."""
+def step_weights(shape: dict) -> int:
+    """Weights that a step reads at least: layers without the cross-attention's keys and values, and heads."""
     d, K, V = shape["width"], shape["codebooks"], shape["codebook_size"] + 1
-    return 4 * (shape["num_hidden_layers"] * (6 * d * d + 2 * d * shape["ffn_dim"]) + K * V * d)
+    return shape["num_hidden_layers"] * (6 * d * d + 2 * d * shape["ffn_dim"]) + K * V * d
 
 
 def given_inputs(size: int) -> dict:
@@ -102,7 +119,7 @@ def prepare(folder: Path, shape: dict, steps: int) -> None:
     (folder / "cases.json").write_text(json.dumps(cases))
 
 
-def generate(folder: Path) -> dict[str, float]:
+def generate(folder: Path, precision: str) -> dict[str, float]:
     """CPU seconds of every case, on this project's side."""
     import torch
     from safetensors.torch import load_file
@@ -110,7 +127,7 @@ def generate(folder: Path) -> dict[str, float]:
     from parler_assets.tts import ParlerTTSForConditionalGeneration
 
     torch.set_num_threads(1)
-    model = ParlerTTSForConditionalGeneration.from_pretrained(folder / "base")
+    model = ParlerTTSForConditionalGeneration.from_pretrained(folder / "base", torch_dtype=precision)
     inputs, seconds = load_file(folder / "inputs.safetensors"), {}
     for name, case in json.loads((folder / "cases.json").read_text()).items():
         batch = {key: value[: case["batch"]] for key, value in inputs.items()}

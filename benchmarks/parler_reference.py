@@ -17,14 +17,16 @@ from parler_tts import ParlerTTSForConditionalGeneration
 from safetensors.torch import load_file, save_file
 
 
-def load(folder: Path, attention: str = "eager"):
+def load(folder: Path, attention: str = "eager", precision: str = "float32"):
     chosen = {"decoder": attention, "text_encoder": "eager"}
-    return ParlerTTSForConditionalGeneration.from_pretrained(folder, attn_implementation=chosen).eval()
+    return ParlerTTSForConditionalGeneration.from_pretrained(
+        folder, attn_implementation=chosen, torch_dtype=getattr(torch, precision)
+    ).eval()
 
 
-def generate(folder: Path, attention: str) -> dict:
+def generate(folder: Path, attention: str, precision: str = "float32") -> dict:
     """CPU seconds of `generate` for every case of cases.json, each with its inputs in inputs.safetensors."""
-    model, inputs, seconds = load(folder / "base", attention), load_file(folder / "inputs.safetensors"), {}
+    model, inputs, seconds = load(folder / "base", attention, precision), load_file(folder / "inputs.safetensors"), {}
     for name, case in json.loads((folder / "cases.json").read_text()).items():
         batch = {key: value[: case["batch"]] for key, value in inputs.items()}
         model.generate(**batch, **case["options"] | {"max_length": 20, "min_new_tokens": 20})  # warm

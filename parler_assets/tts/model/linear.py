@@ -22,4 +22,5 @@ class Linear(nn.Linear):
         rows = x.numel() // max(1, x.shape[-1])
         if x.device.type != "cpu" or torch.is_grad_enabled() or not 1 < rows <= FEW:
             return super().forward(x)
-        return (self.weight @ x.flatten(0, -2).t()).t().unflatten(0, x.shape[:-1])
+        columns = self.weight @ x.flatten(0, -2).t()
+        return columns.t().contiguous().unflatten(0, x.shape[:-1])
