@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from parler_assets.hub.blobs import whole
 from parler_assets.hub.errors import SourceError
 from parler_assets.hub.revisions import settled_commit, snapshot_here
 from parler_assets.intake import Refusal
 from parler_assets.intake.cards import front_matter
 from parler_assets.intake.files import read_bytes
+from parler_assets.storage import DiskError
 
 CONVERTED = "refs/convert/parquet"  # the branch where the Hub keeps its own Parquet copy of a public data set
 
@@ -55,7 +57,10 @@ class RepoFiles:
         from huggingface_hub import hf_hub_download
 
         try:
-            return Path(hf_hub_download(self.repo, name, repo_type="dataset", revision=self.commit))
+            asked = partial(hf_hub_download, self.repo, name, repo_type="dataset", revision=self.commit)
+            return whole(asked)
+        except DiskError:
+            raise
         except Exception as error:
             raise SourceError(
                 f"cannot fetch {name} of {self.repo} at {self.commit}: {type(error).__name__}; check the connection "

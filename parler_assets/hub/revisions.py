@@ -6,16 +6,17 @@ the answer (`COMMITS` among the facts of its manifest). Where the Hub cannot be 
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from pathlib import Path
 from typing import Literal
 
 from parler_assets.hub.errors import SourceError
-from parler_assets.storage import write_json
+from parler_assets.storage import Schema
 
 logger = logging.getLogger(__name__)
+
+NOTE = Schema("revision")
 
 Kind = Literal["dataset", "model"]
 COMMITS = "commits"  # the fact that says which commits a stage was built from: repository to commit
@@ -51,7 +52,7 @@ def settled_commit(repo: str, revision: str, notes: Path | None = None, kind: Ki
             raise RevisionError(f"{error}; and {repo} {remedy}") from None
         logger.warning("%s; its last known commit is used: %s", error, known)
         return known
-    write_json(_note(repo, revision, notes), {"repo": repo, "revision": revision, "commit": commit})
+    NOTE.write(_note(repo, revision, notes), {"repo": repo, "revision": revision, "commit": commit})
     return commit
 
 
@@ -104,9 +105,7 @@ def _note(repo: str, revision: str, notes: Path) -> Path:
 def _last_known(repo: str, revision: str, notes: Path, kind: Kind) -> str | None:
     """From our notes, from those of an earlier version (`pins.json`), or from the Hub's cache."""
     for file, key in ((_note(repo, revision, notes), "commit"), (notes / "pins.json", f"{repo}@{revision}")):
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))[key]
-        except (OSError, ValueError, KeyError):
-            continue
+        if known := (NOTE.find(file, "it is looked for elsewhere") or {}).get(key):
+            return known
     folder = snapshot_here(repo, revision, kind)
     return folder.name if folder else None

@@ -9,10 +9,11 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from parler_assets import storage
+from parler_assets.hub.blobs import whole
 from parler_assets.hub.errors import AnnotatorError
 from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.recipe import Annotation
@@ -57,7 +58,9 @@ class Weights:
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
-            return Path(hf_hub_download(self.repo, self.name, revision=self.revision))
+            return whole(partial(hf_hub_download, self.repo, self.name, revision=self.revision))
+        except storage.DiskError:
+            raise
         except (HfHubHTTPError, OSError, RuntimeError) as error:
             raise AnnotatorError(
                 f"{self.name} ({self.origin}, {self.repo} on the Hub at {self.revision}) cannot be fetched: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from parler_assets.recipe import Shards as ShardSettings
 from parler_assets.speech.clips import build_raw_dataset
 from parler_assets.speech.sources import SourceError
 from parler_assets.tts.base import BaseError, fetch_base
+from parler_assets.tts.model.tokenizers import copy_tokenizers, load_tokenizers
 from tests.support import published_corpora
 from tests.support.published_corpora import HubCache
 from tests.support.standin_hub import Repository, StandinHub, standin_hub
@@ -117,3 +119,73 @@ def test_a_base_checkpoint_is_whole_or_refused(tmp_path, hub: StandinHub):
     hub.fails = lambda method, path: 503
     with pytest.raises(BaseError, match=r"ask the Hub for the commit of someone/other \(main\)"):
         fetch_base(Base(repo="someone/other"), tmp_path / "base")
+
+
+@pytest.mark.parametrize("named", ["google/flan-t5-large", "google/flan-t5-small", None])
+def test_a_tokenizer_that_a_base_only_names_is_kept_at_its_commit(tmp_path, hub: StandinHub, named: str | None):
+    folder = write_tiny_checkpoint(tmp_path / "published")
+    tokenizer, encoder = folder / "tokenizer.json", tmp_path / "encoder"
+    config = json.loads((folder / "config.json").read_text())
+    config["text_encoder"]["_name_or_path"] = named
+    storage.write_json(folder / "config.json", config | {"vocab_size": config["vocab_size"] + 1})
+    encoder.mkdir()
+    for file in (tokenizer, folder / "tokenizer_config.json"):
+        (encoder / file.name).write_bytes(file.read_bytes())
+    publish(hub, "models/someone/base", folder)
+    publish(hub, of_encoder := f"models/{named or 'google/flan-t5-large'}", encoder)
+    found = fetch_base(Base(repo="someone/base"), tmp_path / "base")
+    words = load_tokenizers(found.path).description.get_vocab()
+    (encoder / "tokenizer.json").write_text(tokenizer.read_text().replace("</s>", "<end>"))
+    publish(hub, of_encoder, encoder)
+    again = fetch_base(Base(repo="someone/base"), tmp_path / "base")
+    assert again.digest == found.digest
+    assert load_tokenizers(again.path).description.get_vocab() == words
+    hub.repositories.clear()
+    copy_tokenizers(again.path, tmp_path / "tuned")
+    assert (tmp_path / "tuned" / "description_tokenizer" / "tokenizer.json").is_file()
+
+
+def rot(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+ROTS = {
+    "flipped": rot,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-9]),
+    "emptied": lambda file: file.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", ROTS)
+@pytest.mark.parametrize("file", [FIRST, "README.md"])
+def test_a_damaged_file_of_the_hubs_cache_is_fetched_again(tmp_path, hub: StandinHub, caplog, damage: str, file: str):
+    build(tmp_path)
+    (cached,) = (tmp_path / "hub").rglob(f"snapshots/*/{file}")
+    ROTS[damage](cached.resolve())
+    build_raw_dataset(CORPUS, tmp_path / "raw", ShardSettings(rows=9), tmp_path / "cache")
+    assert whole(tmp_path)
+    assert f"{file}: damaged (it is not what the Hub has)" in caplog.text
+    assert [name for name, _ in hub.sent].count(file) == 2
+
+
+def test_a_damaged_file_is_not_used_where_it_cannot_be_fetched_again(tmp_path, hub: StandinHub, monkeypatch):
+    build(tmp_path)
+    (cached,) = (tmp_path / "hub").rglob(f"snapshots/*/{SECOND}")
+    rot(cached.resolve())
+    hub.fails = lambda method, path: 503 if path.endswith(SECOND) else None
+    with pytest.raises(SourceError, match=f"cannot fetch {SECOND}"):
+        build_raw_dataset(CORPUS, tmp_path / "raw", ShardSettings(rows=9), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("damage", ROTS)
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+def test_a_damaged_file_of_a_base_from_the_hub_is_fetched_again(tmp_path, hub: StandinHub, damage: str, file: str):
+    write_tiny_checkpoint(tmp_path / "published")
+    publish(hub, "models/someone/base", tmp_path / "published")
+    found = fetch_base(Base(repo="someone/base"), tmp_path / "base")
+    ROTS[damage](found.path / file)
+    again = fetch_base(Base(repo="someone/base"), tmp_path / "base")
+    assert again.digest == found.digest
+    assert (again.path / file).read_bytes() == (tmp_path / "published" / file).read_bytes()

@@ -80,18 +80,26 @@ def test_lengths_of_hostile_sounds_are_refused(tmp_path: Path):
         refusal(sound_seconds, path)
 
 
-def test_memory_that_does_not_suffice_is_a_refusal(monkeypatch: pytest.MonkeyPatch):
+def test_memory_that_does_not_suffice_is_a_refusal():
     """Within the limits, but beyond what the process may have."""
-    monkeypatch.setattr(sounds, "SECONDS", 10**9)
-    monkeypatch.setattr(sounds, "SAMPLES", 1 << 60)
-    assert "more memory" in refusal(read_sound, flac(1_500_000_000))
+    assert "more memory" in refusal(read_sound, flac(1_500_000_000), 10**9, 1 << 60)
 
 
 def test_what_a_header_hides_is_counted_while_decoding(monkeypatch: pytest.MonkeyPatch):
     """As if no header ever said how long it goes on."""
     monkeypatch.setattr(sounds, "UNKNOWN", 0)
-    monkeypatch.setattr(sounds, "SECONDS", 60)
-    assert "goes on for" in refusal(read_sound, file(np.zeros(16000 * 200), format="FLAC"))
+    assert "goes on for" in refusal(read_sound, file(np.zeros(16000 * 200), format="FLAC"), 60)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_a_small_file_of_much_silence_is_refused_where_little_is_asked_for(channels: int):
+    """A body of 100 KB that would be decoded to hundreds of MB: what a request may bring is stated by its reader."""
+    data = file(np.zeros((96_000 * 20, channels), np.int16), 96_000, "FLAC")
+    assert len(data) < 200_000
+    said = refusal(read_sound, data, 30, 96_000 * 20 * channels - 1)
+    assert "states 20 s" in said
+    refusal(read_sound, data, 10)
+    read_sound(data, 30, 96_000 * 20 * channels)
 
 
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
