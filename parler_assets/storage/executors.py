@@ -63,19 +63,26 @@ def _make_all(ray: Any, gpus: float, missing: Sequence[int], make: Callable[[int
     """Have every missing shard made; the first error of the work itself ends the rest."""
     shared = ray.put(make)
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_call)
-    pending = [task.remote([shared], index) for index in missing]
+    shards = {task.remote([shared], index): index for index in missing}
+    pending = list(shards)
     try:
         while pending:
-            done, pending = ray.wait(pending)
-            ray.get(done)
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        message = (
-            f"a worker died {RETRIES + 1} times over one shard: give workers more memory, or take fewer rows a shard"
-        )
-        raise SpreadError(f"{message}; finished shards are kept ({str(error).splitlines()[0]})") from None
+            (done,), pending = ray.wait(pending)
+            _result(ray, done, shards[done])
     finally:
         for unfinished in pending:
             ray.cancel(unfinished)
+
+
+def _result(ray: Any, done: Any, shard: int) -> None:
+    try:
+        ray.get(done)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        message = (
+            f"a worker died {RETRIES + 1} times over shard {shard} (part-{shard:05d}): give workers more memory, or "
+            "take fewer rows a shard (shards.rows)"
+        )
+        raise SpreadError(f"{message}; finished shards are kept ({str(error).splitlines()[0]})") from None
 
 
 _known: dict[str, Callable[[int], None]] = {}

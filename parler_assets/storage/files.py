@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-SEAL = "seal"
+from parler_assets.storage import disk
+
 SETTLED_NS = 50_000_000  # file systems stamp times no finer than some milliseconds
 
 
@@ -19,57 +21,25 @@ def write_json(path: Path, content: dict | list) -> None:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def write_sealed(path: Path, content: dict) -> None:
-    """Write JSON with a digest of itself, which `read_sealed` compares."""
-    write_json(path, {**content, SEAL: _seal(content)})
-
-
-class OtherVersion(ValueError):
-    """A file of another schema version than the code that reads it."""
-
-
-def read_sealed(path: Path, keys: set[str], version: int | None = None) -> dict[str, Any]:
-    """What `write_sealed` wrote. Files of before, without a digest, are accepted.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path`, synced, when the block succeeds.
 
     Raises:
-        OSError: it cannot be read.
-        OtherVersion: its `schema_version` is not `version`.
-        ValueError: it is no JSON, has other keys than `keys`, or is not what was written.
+        DiskError: the disk did not take it, whatever library wrote it; nothing of the attempt is left.
     """
-    content = json.loads(path.read_bytes())
-    if version is not None and isinstance(content, dict) and content.get("schema_version", version) != version:
-        raise OtherVersion(f"schema version {content['schema_version']}, this code reads {version}")
-    if not isinstance(content, dict) or content.keys() - {SEAL} != keys:
-        raise ValueError(f"it should hold {', '.join(sorted(keys))}")
-    seal = content.pop(SEAL, None)
-    if seal is not None and seal != _seal(content):
-        raise ValueError("its content is not what was written")
-    return content
-
-
-def _seal(content: dict) -> str:
-    plain = json.loads(json.dumps(content))  # as a reader has it: keys are strings, tuples are lists
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-class replacing:
-    """Context manager: yields a temporary path that replaces `path`, synced, when the block succeeds."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.temporary
-
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is not None:
-            self.temporary.unlink(missing_ok=True)
-            return
-        with self.temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        self.temporary.replace(self.path)
-        _sync_folder(self.path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with disk.writing(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -85,16 +55,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_known: dict[Path, tuple[tuple[int, int, int], str]] = {}
+_known: dict[Path, tuple[tuple[int, ...], str]] = {}
 
 
 def known_sha256(path: Path) -> str:
-    """The SHA-256 of a file, computed once per process for as long as size, time and inode stay.
+    """The SHA-256 of a file, computed once per process for as long as size, times and inode stay.
 
     A file that was changed a moment ago is not remembered: a second change could leave it with the same time.
     """
+    path = path.resolve()
     status = path.stat()
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     known = _known.get(path)
     if known and known[0] == stamp:
         return known[1]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from itertools import accumulate, pairwise
 from pathlib import Path
 
-from parler_assets.storage.files import OtherVersion, known_sha256, read_sealed, write_sealed
+from parler_assets.storage.records import OtherVersion, RecordError, Schema, damage
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -28,23 +29,20 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Shard:
-    """A Parquet file, and names and SHA-256 of other files that were made with it and lie beside it."""
+    """A Parquet file, and names and SHA-256 of other files that were made with it and lie beside it.
+
+    `aside` counts the rows that were set aside when it was made; manifests of before do not say.
+    """
 
     file: str
     rows: int
     sha256: str
     beside: dict[str, str] = field(default_factory=dict)
+    aside: int | None = None
 
     def damage(self, folder: Path) -> str | None:
         """Which file is not what was written, and why; None when all are."""
-        for name, sha256 in {self.file: self.sha256, **self.beside}.items():
-            path = Path(folder) / name
-            try:
-                if known_sha256(path) != sha256:
-                    return f"{path}: damaged (its SHA-256 is not the one it was written with)"
-            except OSError as error:
-                return f"{path}: {'missing' if isinstance(error, FileNotFoundError) else f'unreadable ({error})'}"
-        return None
+        return damage(folder, {self.file: self.sha256, **self.beside})
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,14 @@ class Manifest:
     def rows(self) -> int:
         return sum(shard.rows for shard in self.shards)
 
+    def parts(self) -> list[tuple[Shard, list[SetAside]]]:
+        """Every shard with the rows set aside from it; nothing where the manifest does not say which those are."""
+        counts = [shard.aside for shard in self.shards if shard.aside is not None]
+        if len(counts) < len(self.shards):
+            return []
+        bounds = [0, *accumulate(counts)]
+        return [(shard, list(self.set_aside[a:b])) for shard, (a, b) in zip(self.shards, pairwise(bounds), strict=True)]
+
     @property
     def digest(self) -> str:
         """Digest of the content alone: a rebuild that gives the same rows has the same digest."""
@@ -71,11 +77,11 @@ class Manifest:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-KEYS = {entry.name for entry in fields(Manifest)}
+RECORD = Schema("stage", [entry.name for entry in fields(Manifest)], SCHEMA_VERSION)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_sealed(folder / MANIFEST, asdict(manifest))
+    RECORD.write(folder / MANIFEST, asdict(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -86,13 +92,16 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = Path(folder) / MANIFEST
     try:
-        content = read_sealed(path, KEYS, SCHEMA_VERSION)
+        content = RECORD.read(path)
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise OtherVersion(f"{path}: schema version {content['schema_version']}, this code reads {SCHEMA_VERSION}")
         shards = tuple(Shard(**shard) for shard in content["shards"])
         aside = tuple(SetAside(**row) for row in content["set_aside"])
         return Manifest(content["fingerprint"], shards, aside, content["facts"], content["schema_version"])
     except FileNotFoundError:
         raise ShardError(f"{path}: missing, so this stage has not finished; materialize it first") from None
     except OtherVersion as error:
-        raise ShardError(f"{path}: {error}; delete it and rebuild") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise ShardError(f"{path}: damaged ({error}); materialize this asset again, finished shards are kept") from None
+        raise ShardError(f"{error}; delete it and rebuild") from None
+    except (RecordError, TypeError, KeyError) as error:
+        said = str(error) if isinstance(error, RecordError) else f"{path}: damaged ({error})"
+        raise ShardError(f"{said}; materialize this asset again, finished shards are kept") from None

@@ -18,18 +18,45 @@ def read_shard(folder: Path, shard: Shard, columns: list[str] | None = None) -> 
     Raises:
         ShardError: it is missing or is not what was written; the message names the file and the remedy.
     """
-    path = Path(folder) / shard.file
-    remedy = f"materialize the stage {Path(folder).name} again: what is missing or damaged of it is made again"
+    path, remedy = Path(folder) / shard.file, _remedy(folder)
     if damage := replace(shard, beside={}).damage(folder):
         raise ShardError(f"{damage}; {remedy}")
     try:
         table = pq.read_table(path, columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"{path}: unreadable ({error}); delete it and {remedy}") from None
-    if table.num_rows != shard.rows:
-        message = f"{path}: {table.num_rows} rows, the manifest says {shard.rows}"
-        raise ShardError(f"{message}; delete {MANIFEST} beside it and {remedy}")
+    _refuse_rows(path, table.num_rows, shard, remedy)
     return table
+
+
+def read_groups(folder: Path, shard: Shard, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A shard as the tables that it was written in, one in memory at a time; at least one.
+
+    Raises:
+        ShardError: as `read_shard` does.
+    """
+    path, remedy = Path(folder) / shard.file, _remedy(folder)
+    if damage := replace(shard, beside={}).damage(folder):
+        raise ShardError(f"{damage}; {remedy}")
+    try:
+        with pq.ParquetFile(path) as file:
+            _refuse_rows(path, file.metadata.num_rows, shard, remedy)
+            if not file.num_row_groups:
+                yield file.schema_arrow.empty_table().select(columns or file.schema_arrow.names)
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns)
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"{path}: unreadable ({error}); delete it and {remedy}") from None
+
+
+def _refuse_rows(path: Path, rows: int, shard: Shard, remedy: str) -> None:
+    if rows != shard.rows:
+        message = f"{path}: {rows} rows, the manifest says {shard.rows}"
+        raise ShardError(f"{message}; delete {MANIFEST} beside it and {remedy}")
+
+
+def _remedy(folder: Path) -> str:
+    return f"materialize the stage {Path(folder).name} again: what is missing or damaged of it is made again"
 
 
 def iterate(folder: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:

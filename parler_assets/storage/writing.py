@@ -11,12 +11,12 @@ the previous complete output stays readable until the new manifest replaces the 
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from tqdm.auto import tqdm
 
-from parler_assets.storage.files import known_sha256, read_sealed, replacing, sha256_of, write_sealed
+from parler_assets.progress import follow
+from parler_assets.storage import disk
+from parler_assets.storage.files import known_sha256, replacing, sha256_of
 from parler_assets.storage.manifest import (
     MANIFEST,
     Manifest,
@@ -36,10 +37,12 @@ from parler_assets.storage.manifest import (
     read_manifest,
     write_manifest,
 )
-from parler_assets.storage.reading import read_shard
+from parler_assets.storage.records import Schema
 
 logger = logging.getLogger(__name__)
 
+SEEN_LATE = 60.0  # seconds until a disk that is shared has to show what another machine wrote (NFS: acdirmax)
+RECORD = Schema("shard", ("shard", "set_aside"))
 # Who makes missing shards: given their numbers and what makes one, it returns when all are made.
 Executor = Callable[[Sequence[int], Callable[[int], None]], None]
 
@@ -54,7 +57,10 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Part:
-    """One shard's worth of work: its table, the rows kept out of it, and names of files `make` wrote beside it."""
+    """One shard's worth of work: its table, the rows kept out of it, and names of files `make` wrote beside it.
+
+    Rows are kept out of a streamed table while its pieces are made, so `set_aside` is looked at after the last.
+    """
 
     table: pa.Table | Streamed
     set_aside: Sequence[SetAside] = ()
@@ -85,6 +91,7 @@ def build(
     facts: Callable[[], dict] | None = None,
     rebuild: bool = False,
     executor: Executor | None = None,
+    room: Callable[[], float] | None = None,
 ) -> StageResult:
     """Run `make` for every part that is not there yet and publish the manifest.
 
@@ -93,26 +100,36 @@ def build(
         fingerprint: digest of everything the output depends on (settings, input digests, code version).
         parts: number of shards; `make(i)` must depend on `i` alone.
         make: computes shard `i`.
-        label: what the progress bar says.
+        label: what is shown while it runs; the folder's name and its parent's unless given.
         facts: called once after the last shard; its JSON-able result is kept in the manifest.
         rebuild: forget a finished output of the same fingerprint first.
         executor: who makes the missing shards, such as the workers of `executors.over_ray`; None: this process.
+        room: bytes that the whole stage takes, estimated; it is called only where something has to be made.
+
+    Raises:
+        DiskError: there is no room for what is missing, or the disk did not take it; finished shards are kept.
     """
     started = time.perf_counter()
     with exclusive(folder):
         if rebuild:
             _forget(folder, fingerprint)
         published = _published(folder, fingerprint)
+        if published:
+            _record_again(folder, published)
         if published and _intact(folder, published):
             return StageResult(folder, published, reused=True, seconds=time.perf_counter() - started)
         kept = _unrecorded(folder, published) if published else {}
+        files = [folder / f"{_name(index, fingerprint)}.parquet" for index in range(parts)]
+        _check_room(folder, files, room)
         if executor:
             _make_ahead(folder, fingerprint, [i for i in range(parts) if i not in kept], make, executor)
         shards, aside = [], []
-        for index in tqdm(range(parts), desc=label or folder.name, unit="shard", mininterval=0.5, leave=False):
+        for index in follow(range(parts), label or name_of(folder), parts, "shard"):
             shard, kept_out = (kept[index], []) if index in kept else _shard(folder, fingerprint, index, make)
             shards.append(shard)
             aside.extend(kept_out)
+            if index == 0:
+                disk.warn_of_rest(folder, files, parts)
         if published and kept:  # which of these rows belong to an unrecorded shard is not known
             aside = list(published.set_aside)
         manifest = Manifest(fingerprint, tuple(shards), tuple(aside), facts() if facts else {})
@@ -121,16 +138,24 @@ def build(
     return StageResult(folder, manifest, reused=False, seconds=time.perf_counter() - started)
 
 
+def _check_room(folder: Path, files: Sequence[Path], room: Callable[[], float] | None) -> None:
+    """Stop before the first shard where what is missing of a stage will not fit."""
+    missing = sum(not file.exists() for file in files)
+    if room and missing:
+        disk.check_room(folder, room() * missing / len(files), name_of(folder))
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Keep other processes from building the same folder: they wait, and then find it finished.
 
     The operating system gives the lock back however its holder ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with disk.writing(Path(lock.lock_file)):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
     except Timeout:
         logger.warning("%s: another process is building it; waiting for that to finish", folder)
         lock.acquire()
@@ -138,6 +163,11 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def name_of(folder: Path) -> str:
+    """What a folder's work is called: a stage by its corpus, such as `studio/dac_codes`."""
+    return f"{folder.resolve().parent.name}/{folder.name}"
 
 
 def build_shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Part]) -> None:
@@ -153,6 +183,19 @@ def _make_ahead(
     missing = [index for index in wanted if not _recorded(folder, folder / f"{_name(index, fingerprint)}.json")]
     if missing:
         executor(missing, partial(build_shard, folder, fingerprint, make=make))
+        _await(
+            folder, [f"{_name(index, fingerprint)}{suffix}" for index in missing for suffix in (".json", ".parquet")]
+        )
+
+
+def _await(folder: Path, names: Sequence[str]) -> None:
+    """Wait for files that another machine has renamed into place: network disks show that late."""
+    until = time.monotonic() + SEEN_LATE
+    while not set(names) <= set(os.listdir(folder)):  # a listing asks the server where a look for one file does not
+        if time.monotonic() > until:
+            logger.warning("%s: files that workers made do not appear; their shards are made here", folder)
+            return
+        time.sleep(0.1)
 
 
 def _name(index: int, fingerprint: str) -> str:
@@ -166,12 +209,47 @@ def _shard(folder: Path, fingerprint: str, index: int, make: Callable[[int], Par
     if known:
         return known
     part = make(index)
+    return write_shard(folder, name, part), list(part.set_aside)
+
+
+def write_shard(folder: Path, name: str, part: Part) -> Shard:
+    """Write `name`.parquet, whole or not at all, and the record that vouches for it."""
     with replacing(folder / f"{name}.parquet") as temporary:
         rows = _write(part.table, temporary)
         checksum = sha256_of(temporary)
-    shard = Shard(f"{name}.parquet", rows, checksum, {file: known_sha256(folder / file) for file in part.beside})
-    write_sealed(record, {"shard": asdict(shard), "set_aside": [asdict(row) for row in part.set_aside]})
-    return shard, list(part.set_aside)
+    beside = {file: known_sha256(folder / file) for file in part.beside}
+    shard = Shard(f"{name}.parquet", rows, checksum, beside, len(part.set_aside))
+    _write_record(folder / f"{name}.json", shard, part.set_aside)
+    return shard
+
+
+def intact_shards(folder: Path) -> list[Path]:
+    """The Parquet files in a folder, whatever they were made from, for whose bytes a record or the manifest vouches."""
+    found = [known[0] for record in folder.glob("part-*.json") if (known := _recorded(folder, record))]
+    with suppress(ShardError):
+        found += [shard for shard in read_manifest(folder).shards if not shard.damage(folder)]
+    return sorted({folder / shard.file for shard in found})
+
+
+def _write_record(record: Path, shard: Shard, aside: Sequence[SetAside]) -> None:
+    RECORD.write(record, {"shard": asdict(shard), "set_aside": [asdict(row) for row in aside]})
+
+
+def _read_record(record: Path) -> tuple[Shard, list[SetAside]] | None:
+    try:
+        content = RECORD.read(record)
+        aside = [SetAside(**row) for row in content["set_aside"]]
+        return Shard(**{**content["shard"], "aside": len(aside)}), aside
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _record_again(folder: Path, manifest: Manifest) -> None:
+    """Write the records that were lost or damaged: the manifest knows all that was in them."""
+    for shard, aside in manifest.parts():
+        record = (folder / shard.file).with_suffix(".json")
+        if _read_record(record) is None:
+            _write_record(record, shard, aside)
 
 
 def _write(table: pa.Table | Streamed, path: Path) -> int:
@@ -188,14 +266,8 @@ def _write(table: pa.Table | Streamed, path: Path) -> int:
 
 def _recorded(folder: Path, record: Path) -> tuple[Shard, list[SetAside]] | None:
     """The shard that `record` promises, if the file is there and is the one that was recorded."""
-    try:
-        content = read_sealed(record, {"shard", "set_aside"})
-        shard = Shard(**content["shard"])
-        if shard.damage(folder):
-            return None
-        return shard, [SetAside(**row) for row in content["set_aside"]]
-    except (OSError, ValueError, TypeError):
-        return None
+    found = _read_record(record)
+    return found if found and not found[0].damage(folder) else None
 
 
 def _published(folder: Path, fingerprint: str) -> Manifest | None:
@@ -237,26 +309,3 @@ def _remove_orphans(folder: Path, manifest: Manifest) -> None:
     for path in [*folder.glob("part-*"), *folder.glob(".*.tmp")]:
         if path.name not in keep:
             path.unlink(missing_ok=True)
-
-
-def map_shards(
-    source: Path,
-    folder: Path,
-    fingerprint: str,
-    transform: Callable[[pa.Table], Part],
-    *,
-    columns: list[str] | None = None,
-    label: str = "",
-    facts: Callable[[], dict] | None = None,
-    rebuild: bool = False,
-    executor: Executor | None = None,
-) -> StageResult:
-    """A stage whose shard `i` is made from shard `i` of `source` alone. The source's digest joins the fingerprint."""
-    manifest = read_manifest(source)
-    combined = hashlib.sha256(f"{fingerprint}:{manifest.digest}".encode()).hexdigest()[:16]
-
-    def make(index: int) -> Part:
-        return transform(read_shard(source, manifest.shards[index], columns))
-
-    parts = len(manifest.shards)
-    return build(folder, combined, parts, make, label=label, facts=facts, rebuild=rebuild, executor=executor)

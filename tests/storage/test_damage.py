@@ -73,7 +73,7 @@ def without_records(stage: Stage) -> None:
     content = json.loads((stage.folder / MANIFEST).read_text())
     del content["seal"]
     for shard in content["shards"]:
-        del shard["beside"]
+        del shard["beside"], shard["aside"]
     (stage.folder / MANIFEST).write_text(json.dumps(content))
 
 
@@ -87,6 +87,7 @@ def test_damage_costs_what_it_hit_and_nothing_more(stage, hit, fault):
     assert (again.digest, again.manifest) == (before.digest, before)
     assert len(stage.made) == cost
     assert storage.read(stage.folder).num_rows == 50 * COUNT
+    assert storage.read_manifest(stage.folder) == before
     assert stage.build().reused
     assert stage.made == []
 
@@ -120,6 +121,19 @@ def test_manifest_and_one_shard_gone_at_once_cost_that_shard(stage):
     (stage.folder / "part-00002-f.parquet").unlink()
     assert stage.build().digest == before.digest
     assert stage.made == [2]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_lost_record_is_written_again_and_serves_when_the_manifest_is_lost_later(stage, fault):
+    before = storage.read_manifest(stage.folder)
+    record = stage.folder / FILES["record"][0]
+    content = record.read_bytes()
+    FAULTS[fault](record)
+    assert stage.build().reused
+    assert record.read_bytes() == content
+    (stage.folder / MANIFEST).unlink()
+    assert stage.build().manifest == before
+    assert stage.made == []
 
 
 def test_an_executor_is_asked_for_the_damaged_shard_alone(stage):

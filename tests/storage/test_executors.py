@@ -14,7 +14,7 @@ from parler_assets import storage
 from parler_assets.recipe import Annotation, Corpus, Shards
 from parler_assets.speech.annotation.stage import tag_corpus
 from parler_assets.speech.clips import build_raw_dataset
-from parler_assets.storage import Part
+from parler_assets.storage import Part, executors
 from parler_assets.storage.executors import SpreadError, over_ray
 from tests.support.tiny import recipe_content, write_tiny_recipe
 
@@ -79,3 +79,15 @@ def test_an_error_of_the_work_itself_comes_back_as_it_was(workers, tmp_path: Pat
 
     with pytest.raises(OSError, match="disk full"):
         storage.build(tmp_path / "stage", "f", 2, make, executor=workers)
+
+
+def test_a_worker_that_dies_again_and_again_names_its_shard(workers, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(executors, "RETRIES", 0)
+
+    def make(index: int) -> Part:
+        if index == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Part(pa.table({"id": [str(index)]}))
+
+    with pytest.raises(SpreadError, match=r"died 1 times over shard 2 \(part-00002\): give workers more memory"):
+        storage.build(tmp_path / "stage", "f", 4, make, executor=workers)

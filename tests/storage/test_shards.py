@@ -6,10 +6,12 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -126,11 +128,16 @@ def test_bad_manifest_names_file_and_remedy(tmp_path, content, said):
     assert str(tmp_path) in str(caught.value)
 
 
-def test_manifest_of_another_schema_version_is_refused(tmp_path):
+@pytest.mark.parametrize("sealed", [True, False], ids=["named", "of before there were schemas"])
+def test_manifest_of_another_schema_version_is_refused(tmp_path, sealed):
     storage.build(tmp_path, "f", 1, part)
-    content = json.loads((tmp_path / storage.MANIFEST).read_text()) | {"schema_version": 99}
-    (tmp_path / storage.MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(ShardError, match="schema version 99"):
+    path = tmp_path / storage.MANIFEST
+    content = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("schema", "seal")}
+    if sealed:
+        storage.Schema("stage", version=99).write(path, content)
+    else:
+        path.write_text(json.dumps(content | {"schema_version": 99}))
+    with pytest.raises(ShardError, match=r"version 99.*rebuild"):
         storage.read_manifest(tmp_path)
 
 
@@ -262,3 +269,34 @@ def test_a_full_disk_leaves_the_old_output_readable_and_no_half_file(tmp_path):
     made = []
     storage.build(tmp_path, "new", 3, lambda i: made.append(i) or storage.Part(pa.table({"id": [str(i)]})))
     assert made == [2]
+
+
+@pytest.mark.parametrize("late", [".json", ".parquet", ""])
+def test_shards_that_a_network_disk_shows_late_are_not_made_again(tmp_path, late: str):
+    """Workers of another machine have renamed their files; this machine sees some of them a moment later."""
+    elsewhere, here, made = tmp_path / "elsewhere", tmp_path / "here", []
+
+    def make(index: int) -> storage.Part:
+        made.append(index)
+        return storage.Part(pa.table({"id": [str(index)]}))
+
+    def executor(missing, make_shard) -> None:
+        storage.build(elsewhere, "f", 3, make)
+        files = sorted(elsewhere.glob("part-*"))
+        for file in files:
+            if not file.name.endswith(late):
+                shutil.copyfile(file, here / file.name)
+        threading.Timer(0.5, lambda: [shutil.copyfile(file, here / file.name) for file in files]).start()
+
+    result = storage.build(here, "f", 3, make, executor=executor)
+    assert result.manifest.rows == 3
+    assert made == [0, 1, 2]
+
+
+def test_shards_that_never_appear_are_made_here(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("parler_assets.storage.writing.SEEN_LATE", 0.2)
+    result = storage.build(
+        tmp_path, "f", 2, lambda i: storage.Part(pa.table({"id": [i]})), executor=lambda missing, make: None
+    )
+    assert result.manifest.rows == 2
+    assert "do not appear; their shards are made here" in caplog.text
