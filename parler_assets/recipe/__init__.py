@@ -14,8 +14,9 @@ from parler_assets.recipe.corpora import (
     SyntheticSource,
     WrittenDescriptions,
 )
-from parler_assets.recipe.evaluation import Evaluation, Graded, Release, Thresholds
+from parler_assets.recipe.evaluation import JUDGING, Evaluation, Graded, Release, Serving, Thresholds
 from parler_assets.recipe.loading import SHIPPED, Recipe, load_recipe
+from parler_assets.recipe.operations import Operations
 from parler_assets.recipe.section import RecipeError, Section, digest
 from parler_assets.recipe.speech import (
     EDGE_SETS,
@@ -31,6 +32,7 @@ from parler_assets.recipe.training import TRAINING_SET_FIELDS, Base, Lora, Train
 
 __all__ = [
     "EDGE_SETS",
+    "JUDGING",
     "SHIPPED",
     "TRAINING_SET_FIELDS",
     "Annotation",
@@ -46,11 +48,13 @@ __all__ = [
     "HubSource",
     "Lora",
     "LowestEdges",
+    "Operations",
     "PublishedDescriptions",
     "Recipe",
     "RecipeError",
     "Release",
     "Section",
+    "Serving",
     "Shards",
     "Source",
     "SyntheticSource",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from parler_assets.recipe.section import Section
+from parler_assets.recipe.spellings import as_gender, style_of
 
 
 class Columns(Section):
@@ -35,6 +36,8 @@ class HubSource(Section):
 
 class FolderSource(Section):
     """Recordings in a local folder, or a folder written by `datasets` save_to_disk."""
+
+    FILES: ClassVar = {"path": (), "metadata": ()}
 
     kind: Literal["folder"]
     path: Path
@@ -68,6 +71,8 @@ class WrittenDescriptions(Section):
 class PublishedDescriptions(Section):
     """Descriptions joined by id from a published metadata set; the lane then has neither tags nor bins of ours."""
 
+    FILES: ClassVar = {"path": ()}
+
     kind: Literal["published"]
     repo: str | None = Field(None, description="Hub data set of descriptions")
     path: Path | None = Field(None, description="local CSV, JSONL or Parquet of descriptions")
@@ -88,9 +93,15 @@ class PublishedDescriptions(Section):
 class Corpus(Section):
     """A named source of clips: one lane of the asset graph."""
 
+    FILES: ClassVar = {"held_out_ids": ()}
+
     source: Source
+    language: str = Field("en", pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z]{2,4})?$", description="code, such as de or pt-BR")
+    spoken_form: bool = Field(
+        True, description="train on numbers, dates and signs in words; the column `written` keeps the original"
+    )
     speaker_names: dict[str, str] = Field({}, description="speaker id to the name used in descriptions")
-    genders: dict[str, Literal["male", "female"]] = Field(
+    genders: dict[str, Annotated[Literal["male", "female"], BeforeValidator(as_gender)]] = Field(
         {}, description="speaker (id or name) to gender, for pitch bins"
     )
     styles: list[str] | None = Field(None, description="keep only clips of these styles; None keeps all")
@@ -103,6 +114,11 @@ class Corpus(Section):
     )
     held_out_ids: Path | None = Field(None, description="file with one held-out clip id a line; replaces held_out")
 
+    @field_validator("styles")
+    @classmethod
+    def _as_stages_spell_them(cls, styles: list[str] | None) -> list[str] | None:
+        return None if styles is None else [style_of(style) for style in styles]
+
     @model_validator(mode="after")
     def _published_needs_an_origin(self) -> Self:
         published = self.descriptions
@@ -110,6 +126,11 @@ class Corpus(Section):
         if isinstance(published, PublishedDescriptions) and not (published.repo or published.path or brings_its_own):
             raise ValueError("descriptions.kind published needs descriptions.repo or descriptions.path")
         return self
+
+    @property
+    def of_rows(self) -> dict:
+        """What the rows of its raw data set depend on, beside the source."""
+        return self.model_dump(mode="json", include={"speaker_names", "genders", "styles", "language", "spoken_form"})
 
     @property
     def annotated_here(self) -> bool:

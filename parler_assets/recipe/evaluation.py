@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from parler_assets.recipe.section import Section
+from parler_assets.recipe.section import BY_CONTENT, Section
+from parler_assets.recipe.spellings import is_english, style_of
 
 
 class Thresholds(Section):
@@ -26,11 +27,14 @@ class Thresholds(Section):
     held_out_loss: float | None = Field(None, gt=0)
 
 
+JUDGING = {"thresholds", "recogniser", "recogniser_revision", "judged", "recognised"}
 Graded = Literal["speaking_rate", "noise", "reverberation", "speech_monotony", "pitch"]
 
 
 class Evaluation(Section):
     """Which samples are generated, and what they must reach."""
+
+    MODELS: ClassVar = ("recogniser",)
 
     speakers: list[str] = Field(min_length=1)
     styles: list[str] = Field(min_length=1)
@@ -62,13 +66,30 @@ class Evaluation(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", exclude_if=lambda value: value == "auto", description="of speaking; auto: what the machine has"
     )
+    language: str = Field("en", exclude_if=is_english, description="of what is spoken: that of the recipe's corpora")
     thresholds: Thresholds = Thresholds()
+
+    @field_validator("styles")
+    @classmethod
+    def _as_stages_spell_them(cls, styles: list[str]) -> list[str]:
+        return list(dict.fromkeys(map(style_of, styles)))
 
     @property
     def speaking(self) -> dict:
         """The settings that generated samples depend on; the others only say how they are judged."""
-        judging = {"thresholds", "recogniser", "recogniser_revision", "judged", "recognised"}
-        return self.model_dump(mode="json", exclude=judging)
+        return self.model_dump(mode="json", exclude=JUDGING)
+
+    @property
+    def recognising(self) -> list[str | None]:
+        """The recogniser on the Hub and its commit, or the content of its folder."""
+        return [self.model_dump(mode="json", context=BY_CONTENT)["recogniser"], self.recogniser_revision]
+
+
+class Serving(Section):
+    """What `say` and `serve` know beside the checkpoint; no asset depends on it."""
+
+    voices: dict[str, str] = Field({}, description="names that clients ask for (alloy, nova), and the voice for each")
+    lexicon: dict[str, str] = Field({}, description="words, and how they are spelled to be said rightly")
 
 
 class Release(Section):

@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import read_text
-from parler_assets.intake.names import shown
+from parler_assets.intake.near import did_you_mean
 from parler_assets.intake.yaml_documents import yaml_value
 from parler_assets.recipe.corpora import Corpus
-from parler_assets.recipe.evaluation import Evaluation, Release
+from parler_assets.recipe.evaluation import Evaluation, Release, Serving
+from parler_assets.recipe.layout import CACHE, unusable_corpora
 from parler_assets.recipe.names import unusable_names
+from parler_assets.recipe.operations import Operations
 from parler_assets.recipe.section import RecipeError, Section, explain
 from parler_assets.recipe.speech import Annotation, Binning, Coding, Describing, Shards
 from parler_assets.recipe.training import Base, Training
 
 SHIPPED = ("sample", "expresso")
-# Groups of assets, and folders beside those of the corpora.
-TAKEN = (
-    "training", "evaluation", "base", "sweep", "training_set", "base_checkpoint", "finetuned_checkpoint",
-    "evaluation_samples", "scorecard",
-)  # fmt: skip
 
 
 class Recipe(Section):
@@ -40,17 +37,36 @@ class Recipe(Section):
     coding: Coding = Coding()
     training: Training = Training()
     evaluation: Evaluation
+    serving: Serving = Serving()
+    operations: Operations = Operations()
     release: Release | None = Field(
         None, description="what the asset `release` publishes; None: there is no such asset"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_language(cls, given: Any) -> Any:
+        """What is measured and evaluated is in the language of the corpora that are described here."""
+        if not isinstance(given, dict) or not isinstance(given.get("corpora"), dict):
+            return given
+        corpora = [corpus for corpus in given["corpora"].values() if isinstance(corpus, dict)]
+        described = [c for c in corpora if not _is_published(c)] or corpora
+        spoken = {str(corpus.get("language", "en")) for corpus in described}
+        if len(spoken) > 1:
+            raise ValueError(
+                f"corpora.language: {', '.join(sorted(spoken))}: corpora that are described here speak one language; "
+                "write a recipe for each"
+            )
+        found = {"language": spoken.pop()} if spoken else {}
+        parts = {name: given[name] for name in ("annotation", "evaluation") if isinstance(given.get(name), dict)}
+        return given | {name: found | part for name, part in ({"annotation": {}} | parts).items()}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for name in self.corpora:
-            if not (name.isidentifier() and name.isascii()) or name in TAKEN:
-                raise ValueError(
-                    f"corpora.{shown(name)[:40]}: a corpus needs a lower-case identifier other than {', '.join(TAKEN)}"
-                )
+        if self.name == CACHE:
+            raise ValueError(f"name: {CACHE} is the folder that all recipes share: choose another name")
+        for problem in unusable_corpora(self.corpora):
+            raise ValueError(problem)
         if self.annotation.era == "b" and self.binning.edges.startswith("v01"):
             raise ValueError(
                 "binning.edges v01 were made from era a tags: set annotation.era to a, or binning.edges to v02"
@@ -62,6 +78,11 @@ class Recipe(Section):
         for problem in unusable_names(self.corpora, self.describing, self.evaluation):
             raise ValueError(problem)
         return self
+
+
+def _is_published(corpus: dict) -> bool:
+    descriptions = corpus.get("descriptions")
+    return isinstance(descriptions, dict) and descriptions.get("kind") == "published"
 
 
 def load_recipe(name_or_path: str | Path | None = None) -> Recipe:
@@ -81,9 +102,9 @@ def load_recipe(name_or_path: str | Path | None = None) -> Recipe:
             f"{origin}: a recipe is a mapping of sections; copy parler_assets/recipe/shipped/sample.yaml to start"
         )
     try:
-        return Recipe.model_validate(_resolve_paths(content, Path(origin).parent))
+        return Recipe.model_validate(content, context={"folder": Path(origin).parent})
     except ValidationError as error:
-        raise RecipeError(explain(error, origin)) from None
+        raise RecipeError(explain(error, origin, Recipe)) from None
 
 
 def _read(chosen: str) -> tuple[str, str]:
@@ -92,25 +113,6 @@ def _read(chosen: str) -> tuple[str, str]:
         return file.read_text(encoding="utf-8"), str(file)
     path = Path(chosen).expanduser()
     if not path.is_file():
-        raise RecipeError(f"no recipe {chosen!r}: give one of {', '.join(SHIPPED)} or the path of a YAML file")
+        meant = did_you_mean(chosen, SHIPPED) or f"give one of {', '.join(SHIPPED)} or the path of a YAML file"
+        raise RecipeError(f"no recipe {chosen!r}: {meant}")
     return read_text(path), str(path.resolve())
-
-
-_PATH_KEYS = ("path", "metadata", "held_out_ids")
-
-
-def _resolve_paths(node, folder: Path):
-    """Paths in a recipe are relative to the recipe's own folder, wherever it is used from."""
-    if isinstance(node, dict):
-        return {
-            k: _resolved(v, folder) if k in _PATH_KEYS and isinstance(v, str) else _resolve_paths(v, folder)
-            for k, v in node.items()
-        }
-    if isinstance(node, list):
-        return [_resolve_paths(item, folder) for item in node]
-    return node
-
-
-def _resolved(value: str, folder: Path) -> str:
-    path = Path(value).expanduser()
-    return str(path if path.is_absolute() else (folder / path).resolve())

@@ -33,7 +33,7 @@ _STATES: dict[str, list[str]] = {
     "generic_v02": ["speaking_rate"],
     "generic_v02_accent": ["speaking_rate"],
 }
-_BLOCK = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
+_BLOCK = re.compile(r"\{[{%]([^{}]*)[%}]\}")  # takes time in proportion to the text, whatever it is
 
 
 def sayable(kind: str, value: str) -> bool:
@@ -44,7 +44,7 @@ def sayable(kind: str, value: str) -> bool:
 def unusable_names(corpora: Mapping[str, Corpus], describing: Describing, asked: Evaluation) -> Iterator[str]:
     """Every speaker, style and rate of a recipe that its descriptions would have to state and cannot."""
     named = "named" in describing.captions
-    stated = [kind for kind in _stated(describing.prompt) if named or kind != "name"]
+    stated = [kind for kind in states_of(describing.prompt) if named or kind != "name"]
     given = {("evaluation.speakers", "name"): asked.speakers, ("evaluation.styles", "style"): asked.styles}
     given |= {("evaluation.rates", "speaking_rate"): asked.rates}
     for corpus, section in corpora.items():
@@ -57,7 +57,7 @@ def unusable_names(corpora: Mapping[str, Corpus], describing: Describing, asked:
                 yield f"{key}: {said}: give {_RULES[kind][1]}"
 
 
-def _stated(prompt: str) -> list[str]:
+def states_of(prompt: str) -> list[str]:
     """What a prompt's descriptions state of `_RULES`; a template file states what its places name."""
     if prompt in _STATES:
         return _STATES[prompt]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from parler_assets.intake.near import did_you_mean
 from parler_assets.recipe.section import Section
+from parler_assets.recipe.spellings import is_english
 
 # Commits of annotators' weights on the Hub; fcnf0++.pt of the first has SHA-256 28d89add0472...
 PENN_COMMIT = "74911e26f43ad38790a42592e77f9d8be0a5dd1c"
 BROUHAHA_COMMIT = "99bf97b13fd4dda2434a6f7c50855933076f2937"
 EDGE_SETS = ("v01_2024_04", "v01", "v02")
+LABEL_SETS = ("v01", "v02")
+# What a description states is chosen by one of these prompts, or by a template file.
+PROMPTS = ("expresso", "generic_v01", "generic_v02", "generic_v02_accent", "named_v01", "named_v02")
 
 
 class Shards(Section):
@@ -35,6 +40,9 @@ class Annotation(Section):
     room_revision: str = Field(BROUHAHA_COMMIT, description="commit of Brouhaha's weights, ylacombe/brouhaha-best")
     quality: Literal["none", "squim"] = Field("none", description="STOI, PESQ and SI-SDR")
     batch_seconds: float = Field(600, gt=0, description="seconds of audio in one batch of a network")
+    language: str = Field(
+        "en", exclude_if=is_english, description="of the transcripts; in a recipe that of its corpora"
+    )
 
 
 class Tolerances(Section):
@@ -59,6 +67,8 @@ class LowestEdges(Section):
 class Binning(Section):
     """Published edges by name, own edges by path, or edges estimated from this recipe's own clips."""
 
+    FILES: ClassVar = {"edges": (*EDGE_SETS, "estimated"), "labels": LABEL_SETS}
+
     edges: str = Field("v01_2024_04", description="v01_2024_04, v01, v02, estimated, or a path to a JSON of edges")
     labels: str | None = Field(None, description="v01, v02 or a path; None: the ones that belong to the edges")
     tolerances: Tolerances = Tolerances()
@@ -69,22 +79,24 @@ class Binning(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for key, value, known in (
-            ("edges", self.edges, (*EDGE_SETS, "estimated")),
-            ("labels", self.labels, ("v01", "v02")),
-        ):
+        for key, known in self.FILES.items():
+            value = getattr(self, key)
             if value is not None and value not in known and not Path(value).is_file():
-                raise ValueError(f"{key}: {value!r} is neither one of {', '.join(known)} nor a file")
+                name, folder = Path(value).name, Path(value).parent
+                raise ValueError(f"{key}: {name!r} is neither one of {', '.join(known)} nor a file in {folder}")
         return self
 
 
 class Describing(Section):
     """How text bins become English."""
 
+    FILES: ClassVar = {"prompt": PROMPTS}
+    MODELS: ClassVar = ("model",)
+
     engine: Literal["template", "transformers", "vllm", "server"] = "template"
     prompt: str = Field(
         "expresso",
-        description="expresso, generic_v01, generic_v02, generic_v02_accent, named_v01, named_v02, or a template file",
+        description=f"{', '.join(PROMPTS)}, or a template file",
     )
     model: str | None = Field(None, description="Hub id or folder of the language model")
     revision: str = "main"
@@ -103,6 +115,11 @@ class Describing(Section):
     timeout: float = Field(120, gt=0, description="server engine: seconds to wait for one answer")
     load_in_4bit: bool = Field(False, description="transformers engine on CUDA: weights in 4 bits by bitsandbytes")
     tensor_parallel: int = Field(1, ge=1)
+    # left out of digests where it is vLLM's own: descriptions that were written before it could be set are taken over
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, le=1, exclude_if=lambda value: value is None,
+        description="vllm engine: share of each card's memory that it takes; null: its own default, 0.9",
+    )  # fmt: skip
     seed: int = 456
 
     @model_validator(mode="after")
@@ -111,6 +128,10 @@ class Describing(Section):
             raise ValueError(f"engine {self.engine} needs describing.model")
         if self.engine == "server" and not self.url:
             raise ValueError("engine server needs describing.url")
+        prompt = Path(self.prompt)
+        if self.prompt not in PROMPTS and not prompt.expanduser().is_file():
+            meant = did_you_mean(prompt.name, PROMPTS) or f"give one of {', '.join(PROMPTS)}, or a template file"
+            raise ValueError(f"prompt: there is no {prompt.name!r} in {prompt.parent}: {meant}")
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -23,14 +23,23 @@ TRAINING_SET_FIELDS = (
     "min_hours",
 )
 
+NOT_STATED, OURS = "not stated", "Apache-2.0"  # licences of a base: unknown, and that of the shipped one
+
 
 class Base(Section):
     """The checkpoint that coding and fine-tuning start from: a Hub repository, a folder, or the one we ship."""
 
+    FILES: ClassVar = {"path": ()}
+
     repo: str | None = None
     path: Path | None = None
     revision: str = "main"
-    licence: str | None = "Apache-2.0"
+    licence: str | None = Field(None, description="SPDX name; null: nobody stated it, except for the one we ship")
+
+    @property
+    def terms(self) -> str:
+        """The licence that somebody stated."""
+        return self.licence or (NOT_STATED if self.repo or self.path else OURS)
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -91,7 +100,8 @@ class Training(Section):
     max_positions: int | None = Field(
         None,
         gt=0,
-        description="decoder positions of one micro-batch, with its padding where it has any: a limit on memory",
+        description="decoder positions of one micro-batch, with its padding where it has any: a limit on memory; null: "
+        "what the card holds",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="of the arithmetic; weights and optimiser stay float32"
@@ -135,7 +145,7 @@ class Training(Section):
             try:
                 self.variant(name)
             except ValidationError as error:
-                raise ValueError(explain(error, f"variants.{name}")) from None
+                raise ValueError(explain(error, f"variants.{name}", Training)) from None
         return self
 
     @model_validator(mode="after")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 from pydantic import ValidationError
 
+from parler_assets import recipe as recipe_package
 from parler_assets.recipe import SHIPPED, Base, RecipeError, digest, load_recipe
 
 MINIMAL = {
@@ -54,6 +58,33 @@ def test_reference_run_has_the_published_values():
     assert (recipe.annotation.era, recipe.binning.edges) == ("a", "v01_2024_04")
 
 
+def test_the_reference_run_pins_what_it_names_or_says_that_no_commit_is_known():
+    text = (Path(recipe_package.__file__).parent / "shipped" / "expresso.yaml").read_text()
+    lines = [line.strip() for line in text.splitlines() if re.match(r" +(\w+_)?revision:", line)]
+    pinned = [line for line in lines if re.fullmatch(r"\w+_revision: [0-9a-f]{40}", line)]
+    assert len(pinned) == 3  # penn, Brouhaha, Whisper
+    assert {line for line in lines if line not in pinned} == {"revision: main  # no commit is known"}
+    named = re.findall(r"^ +(?:repo|model|recogniser|pitch|room): ", text, re.MULTILINE)
+    assert len(lines) == len(named) == 12
+
+
+@pytest.mark.parametrize(
+    ("base", "terms"),
+    [
+        ({}, "Apache-2.0"),
+        ({"repo": "a/b"}, "not stated"),
+        ({"path": "c"}, "not stated"),
+        ({"repo": "a/b", "licence": None}, "not stated"),
+        ({"repo": "a/b", "license": ""}, "not stated"),
+        ({"repo": "a/b", "licence": "MIT"}, "MIT"),
+        ({"path": "c", "licence": "CC-BY-4.0"}, "CC-BY-4.0"),
+        ({"licence": "CC0-1.0"}, "CC0-1.0"),
+    ],
+)
+def test_a_base_has_the_licence_that_was_stated(base, terms):
+    assert Base.model_validate(base).terms == terms
+
+
 def test_environment_chooses_the_recipe(monkeypatch):
     monkeypatch.setenv("PARLER_RECIPE", "expresso")
     assert load_recipe().name == "expresso"
@@ -70,7 +101,13 @@ def test_paths_are_relative_to_the_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (changed(trainng={"epochs": 3}), "trainng: unknown key"),
+        (changed(trainng={"epochs": 3}), "trainng: unknown key: did you mean training?"),
+        (changed(training={"learning-rate": 1}), "unknown key: did you mean learning_rate?"),
+        (changed(training={"lora": {"rnk": 4}}), "unknown key: did you mean rank?"),
+        (changed(training={"variants": {"a": {"epoch": 1}}}), "unknown key: did you mean epochs?"),
+        (changed(corpora={"mine": {"source": {"kind": "folder", "pth": "x"}}}), "unknown key: did you mean path?"),
+        (changed(corpora={"mine": {"heldout": 1}}), "unknown key: did you mean held_out or held_out_ids?"),
+        (changed(training={"xyzzy": 3}), "unknown key: remove it or correct its spelling"),
         (changed(training={"epochs": "many"}), "training.epochs"),
         (changed(training={"learning_rate": "8e-5x"}), "training.learning_rate"),
         (changed(training={"min_seconds": 5, "max_seconds": 2}), "min_seconds must be below max_seconds"),
@@ -104,9 +141,12 @@ def test_errors_name_the_key_and_the_remedy(tmp_path, content, said):
     assert "mine.yaml" in str(caught.value)
 
 
-def test_unknown_recipe_lists_what_exists():
-    with pytest.raises(RecipeError, match="sample, expresso"):
-        load_recipe("exprezzo")
+@pytest.mark.parametrize(
+    ("written", "said"), [("exprezzo", "did you mean expresso"), ("mine", "give one of sample, expresso")]
+)
+def test_an_unknown_recipe_is_told_the_nearest_or_all_that_exist(written: str, said: str):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(written)
 
 
 def test_digest_follows_the_section_alone():
