@@ -62,7 +62,7 @@ def annotate_folder(
     annotation, binning = annotation or Annotation(), binning or Binning(edges="estimated")
     stages = output / "stages"
     weights.digests(annotation, tagged=stages / "continuous_tags")  # before a long reading: are they here at all?
-    raw = _store(folder, stages / "raw_dataset", rebuild)
+    raw = _store(folder, stages / "raw_dataset", annotation.language, rebuild)
     tags = tag_corpus(raw.folder, stages / "continuous_tags", annotation, device, rebuild)
     bins = bin_corpus(tags.folder, stages / "text_bins", binning, annotation, rebuild=rebuild)
     files = {
@@ -78,11 +78,12 @@ def annotate_folder(
     return Annotated(output, files["tags"], files["bins"], output / "edges.json", report, tags.manifest.rows, aside)
 
 
-def _store(folder: Path, target: Path, rebuild: bool) -> StageResult:
+def _store(folder: Path, target: Path, language: str, rebuild: bool) -> StageResult:
     source = FolderSource(kind="folder", path=folder)
     texts = has_table(folder)
     opened = open_folder(source) if texts else sound_files(folder)
-    return store_clips(opened, Corpus(source=source), target, Shards(), texts=texts, rebuild=rebuild)
+    corpus = Corpus(source=source, language=language)
+    return store_clips(opened, corpus, target, Shards(), texts=texts, rebuild=rebuild)
 
 
 def _save_plots(bins: Path, folder: Path) -> list[Path]:

@@ -10,10 +10,11 @@ import soundfile
 import soxr
 
 from parler_assets.intake import Refusal
-from parler_assets.intake.sounds import read_sound
+from parler_assets.intake.sounds import SAMPLES, SECONDS, read_sound, sound_seconds
 
 SHORTEST = 0.06  # seconds; below this no pitch tracker or codec has a frame to work on
 SILENCE = 1e-4  # samples that never move further than this are digital silence
+MISCOUNTED = 64  # bytes: recorders that count their header, and a part before it, in the size of the samples
 STREAMED = 0x7FFFF000  # what is written to a pipe states such a length or more: nobody knew it then
 
 
@@ -41,15 +42,15 @@ class Clip:
         return Clip(resample(self.samples, self.rate, rate), rate)
 
 
-def decode(data: bytes) -> Clip:
-    """Decode a file's bytes to mono, channels averaged.
+def decode(data: bytes, seconds: float = SECONDS, samples: int = SAMPLES) -> Clip:
+    """Decode a file's bytes to mono, channels averaged; at most so many seconds, and samples over all channels.
 
     Raises:
         AudioError: not audio, truncated, empty, beyond a limit of `intake.sounds`, or with samples that are not finite.
     """
     _refuse_cut_wav(data)
     try:
-        mono, rate = read_sound(data)
+        mono, rate = read_sound(data, seconds, samples)
     except Refusal as error:
         raise AudioError(error.problem) from None
     if mono.size == 0:
@@ -57,6 +58,14 @@ def decode(data: bytes) -> Clip:
     if not np.isfinite(mono).all():
         raise AudioError("has samples that are not finite numbers")
     return Clip(np.ascontiguousarray(mono), rate)
+
+
+def stated_seconds(data: bytes) -> float | None:
+    """The length that a file's header states, without decoding; None where it cannot be told."""
+    try:
+        return sound_seconds(io.BytesIO(data))
+    except Refusal:
+        return None
 
 
 def _refuse_cut_wav(data: bytes) -> None:
@@ -68,7 +77,7 @@ def _refuse_cut_wav(data: bytes) -> None:
         size = int.from_bytes(data[position + 4 : position + 8], "little")
         there = len(data) - position - 8
         if data[position : position + 4] == b"data":
-            if there < size < STREAMED:
+            if there + MISCOUNTED < size < STREAMED:
                 raise AudioError(f"is truncated: {there} of {size} bytes of samples are there")
             return
         position += 8 + size + size % 2

@@ -37,16 +37,58 @@ def unique_ids(folder: Path) -> list[str]:
     return [f"{len(doubled)} ids occur more than once, the first is {doubled[0]!r}"] if doubled else []
 
 
-def few_set_aside(folder: Path, limit: float) -> list[str]:
-    """More clips set aside than `shards.max_set_aside` of the recipe allows; one alone never is, but where it is 0."""
-    manifest = storage.read_manifest(folder)
-    aside, total = len(manifest.set_aside), len(manifest.set_aside) + manifest.rows
-    if not total or aside / total <= limit or (limit and aside == 1 < total):
+def in_language(folder: Path, language: str, spoken: bool = True) -> list[str]:
+    """Transcripts that are not in their corpus's language, and numbers without words where texts are `spoken`."""
+    from parler_assets.speech.text.languages import language_doubt
+
+    texts = [text or "" for part in storage.iterate(folder, ["text"]) for text in part["text"].to_pylist()]
+    doubt = language_doubt(texts, language)
+    problems = [f"{doubt}; correct `language` of the corpus, or its table"] if doubt else []
+    digits = [text for text in texts if spoken and any(map(str.isdecimal, text))]
+    if digits:
+        problems.append(
+            f"{len(digits)} texts have numbers that have no words in {language} here and are trained on as they stand, "
+            f"such as {digits[0][:80]!r}: write them in words in the table"
+        )
+    return problems
+
+
+def few_set_aside(folder: Path, limit: float, *earlier: Path) -> list[str]:
+    """More clips set aside than `shards.max_set_aside` of the recipe allows; one alone never is, but where it is 0.
+
+    Args:
+        earlier: the stages before this one, the raw clips first: what they set aside counts too, for the limit is one
+            of the whole corpus.
+    """
+    stages = [storage.read_manifest(path) for path in (*earlier, folder)]
+    reasons = {row.id: row.reason for stage in stages for row in stage.set_aside}
+    aside, total = len(reasons), len(stages[0].set_aside) + stages[0].rows
+    mine = len(stages[-1].set_aside)
+    if not total or not mine or aside / total <= limit or (limit and aside == 1 < total):
         return []
-    reason, count = Counter(row.reason.split(":")[0] for row in manifest.set_aside).most_common(1)[0]
+    reason, count = Counter(reason.split(":")[0] for reason in reasons.values()).most_common(1)[0]
+    example = next(text for text in reasons.values() if text.startswith(reason))
+    here = f", {mine} of them here" if earlier else ""
     return [
-        f"{aside} of {total} clips are set aside ({aside / total:.1%}, limit {limit:.1%}); "
-        f"most often: {reason} ({count}). Repair the source or raise shards.max_set_aside"
+        f"{aside} of {total} clips are set aside{here} ({aside / total:.1%}, limit {limit:.1%}); most often: {reason} "
+        f"({count}), such as {example!r}. Repair the source or raise shards.max_set_aside"
+    ]
+
+
+def describable(raw: Path, prompt: str, limit: float) -> list[str]:
+    """Speakers and styles that descriptions would have to state and cannot: found before any clip is measured."""
+    from parler_assets.speech.descriptions.attributes import columns_of, unusable
+
+    counts: Counter[str] = Counter()
+    for part in storage.iterate(raw, ["speaker", "style"]):
+        for row in part.to_pylist():
+            counts.update({why: 1} if (why := unusable(row, prompt, columns_of(prompt))) else {})
+    lost, total = counts.total(), storage.read_manifest(raw).rows
+    if not lost or lost / total <= limit:
+        return []
+    why, count = counts.most_common(1)[0]
+    return [
+        f"{lost} of {total} clips cannot be described ({lost / total:.1%}, limit {limit:.1%}), {count} of them: {why}"
     ]
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.recipe.spellings import DEFAULT
 from parler_assets.storage import replacing
 
 SOURCE = {"text": "text", "speaker": "speaker_id", "style": "style", "id": "id", "gender": "gender"}
@@ -63,5 +64,7 @@ def export(stage: Path, target: Path, era: str, labels: bool = False, descriptio
 
 
 def _present(table: pa.Table, name: str) -> bool:
-    """Whether a column is there; one that is optional in DataSpeech must also hold something."""
-    return name in table.column_names and (name not in OPTIONAL or table[name].null_count < table.num_rows)
+    """Whether a column is there; an optional one must also hold something, a style more than none."""
+    if name in OPTIONAL and name in table.column_names:
+        return bool(set(table[name].unique().to_pylist()) - {None, DEFAULT})
+    return name in table.column_names

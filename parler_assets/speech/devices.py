@@ -5,7 +5,9 @@ Who hands one down has reserved its cards (`resources.accelerator`); nothing bel
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 
 def cards(device: str) -> list[int]:
@@ -20,6 +22,14 @@ def first(device: str) -> str:
     """The one device, for a network that uses one, of those that were reserved."""
     kind, _, numbers = device.partition(":")
     return f"{kind}:{numbers.split(',')[0]}" if numbers else kind
+
+
+def give_back() -> None:
+    """Give the cards back what this process's let go networks held: PyTorch keeps it for itself otherwise."""
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def visible(device: str) -> dict[str, str]:

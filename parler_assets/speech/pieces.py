@@ -5,7 +5,8 @@ Audio takes far more room decoded than in its file; how much a piece takes is kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -15,14 +16,14 @@ PIECE = 600.0  # seconds of audio decoded at once, or one longer clip
 TOO_MUCH = "it needs more memory than there is: cut it into shorter clips"
 
 
-def in_pieces(table: pa.Table, work: Callable[[pa.Table], Part], stage: str) -> Part:
-    """What `work` makes of rows with `id` and `duration` (s), done on slices of at most `PIECE` seconds.
+def in_pieces(tables: Iterable[pa.Table], work: Callable[[pa.Table], Part], stage: str) -> Part:
+    """What `work` makes of rows with `id` and `duration` (s), done on slices of at most `PIECE` seconds of each table.
 
     Where memory does not suffice, the clips of a slice are tried one by one; one that fails alone is set aside.
     """
-    parts = [part for piece in pieces(table) for part in _parts(piece, work, stage)]
-    tables = [part.table for part in parts if isinstance(part.table, pa.Table)]
-    return Part(pa.concat_tables(tables), [row for part in parts for row in part.set_aside])
+    parts = [part for table in tables for piece in pieces(table) for part in _parts(piece, work, stage)]
+    made = [part.table for part in parts if isinstance(part.table, pa.Table)]
+    return Part(pa.concat_tables(made), [row for part in parts for row in part.set_aside])
 
 
 def pieces(table: pa.Table) -> list[pa.Table]:
@@ -60,3 +61,20 @@ def _lacks_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames `first` to `last` of a long clip, of which those in `kept`, counted from `first`, depend on no others."""
+
+    first: int
+    last: int
+    kept: slice
+
+
+def windows(frames: int, reach: int, most: int) -> Iterator[Window]:
+    """Windows of at most `most` frames that keep every frame once, with `reach` frames around what they keep."""
+    step = max(1, most - 2 * reach)
+    for start in range(0, frames, step):
+        end, first = min(start + step, frames), max(0, start - reach)
+        yield Window(first, min(end + reach, frames), slice(start - first, end - first))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
@@ -28,9 +30,10 @@ from parler_assets.resources.settings import settings_resource
 from parler_assets.resources.workspace import Workspace
 from parler_assets.speech import audits
 from parler_assets.speech.annotate_folder import annotate_folder
-from parler_assets.speech.annotation import workers
+from parler_assets.speech.annotation import stage, workers
 from parler_assets.speech.annotation.networks.fcnf0 import Fcnf0
-from parler_assets.speech.annotation.stage import annotate, tag_corpus
+from parler_assets.speech.annotation.praat import Praat
+from parler_assets.speech.annotation.stage import annotate, loaded_until_here, tag_corpus
 from parler_assets.speech.audio import Clip
 from parler_assets.speech.binning.bins import bin_corpus
 from parler_assets.speech.clips import build_raw_dataset
@@ -205,6 +208,26 @@ def with_penn(folder: Path, monkeypatch, seed: int) -> None:
     monkeypatch.setenv("PARLER_WEIGHTS", str(folder))
 
 
+def loaded() -> int:
+    gc.collect()
+    return sum(isinstance(thing, (Fcnf0, Praat)) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize(("pitch", "fails"), [("penn_fast", False), ("praat", False), ("praat", True)])
+def test_annotators_are_let_go_when_a_stage_ends(recordings, tmp_path, monkeypatch, pitch, fails):
+    with_penn(tmp_path / "weights", monkeypatch, seed=1)
+    settings, before = Annotation(pitch=pitch), loaded()
+    with loaded_until_here():
+        annotate([clip()], ["hello"], settings)
+        assert loaded() == before + 1, "kept for the next call"
+    assert loaded() == before
+    if fails:
+        monkeypatch.setattr(stage, "_rows", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+        lane(recordings, tmp_path, settings=settings)
+    assert loaded() == before
+
+
 def test_other_weights_tag_again_and_a_finished_stage_needs_none(recordings, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -256,7 +279,8 @@ def test_missing_weights_stop_a_lane_before_its_shards(recordings, tmp_path, mon
     )
     workspace = Workspace(recipe="own", folder=str(tmp_path))
     assets = [raw_dataset("own", recipe.corpora["own"], recipe), continuous_tags("own", recipe)]
-    tools = {"workspace": workspace, "tagger": settings_resource(recipe.annotation), "accelerator": Accelerator()}
+    tools = {"workspace": workspace, "tagger": settings_resource(recipe.annotation), "accelerator": Accelerator(),
+             "writer": settings_resource(recipe.describing)}  # fmt: skip
     chosen = assets if tagged else assets[:1]
     done = dg.materialize(assets, selection=chosen, resources=tools, raise_on_error=False)
     assert done.success is stored

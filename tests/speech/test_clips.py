@@ -67,6 +67,7 @@ def test_rows_hold_what_was_published(tmp_path):
             "id": "x",
             "audio": audio,
             "text": "Hi *you*",
+            "written": "Hi *you*",
             "speaker": "ex01",
             "style": "sad",
             "gender": "male",
@@ -123,9 +124,59 @@ def test_unusual_sound_files_are_kept_as_they_are(tmp_path, name):
     assert storage.read(result.folder)["audio"].to_pylist() == [GOOD[name]]
 
 
-@pytest.mark.parametrize("text", ["😀", "42", "Grüß Gott", "日本語", "*x* <laugh>"])
-def test_any_text_is_a_transcript(tmp_path, text):
-    assert storage.read(store(tmp_path, [clip(text=text)]).folder)["text"].to_pylist() == [text]
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_recording_of_many_minutes_among_clips_is_set_aside(tmp_path, format):
+    """It grew to 12 GB in a later stage, and took the run with it."""
+    clips = [clip("short"), clip("long", wav(tone(125, 8000), 8000, format)), clip("other")]
+    corpus = Corpus(source=FolderSource(kind="folder", path=tmp_path))
+    result = store_clips(Listed(clips), corpus, tmp_path / "raw", Shards(), longest=60)
+    assert storage.read(result.folder)["id"].to_pylist() == ["short", "other"]
+    (aside,) = result.manifest.set_aside
+    assert aside.reason == "too long: 125 s, at most 60 s are trained on: cut it into clips of 2 to 15 s"
+    assert not store_clips(Listed(clips), corpus, tmp_path / "raw", Shards()).manifest.set_aside, "annotate keeps it"
+
+
+SPOKEN = {
+    "Grüß Gott": "Grüß Gott",
+    "日本語": "日本語",
+    "*x* <laugh>": "*x* <laugh>",
+    "42": "forty-two",
+    "1984": "nineteen eighty-four",
+    "Dr. Smith, $5 at 10:30pm": "Doctor Smith, five dollars at ten thirty PM",
+    "I ❤️ NY 😀": "I NY",
+}
+
+
+@pytest.mark.parametrize("text", SPOKEN)
+def test_the_spoken_form_is_trained_on_and_the_original_stays_beside_it(tmp_path, text):
+    (row,) = storage.read(store(tmp_path, [clip(text=text)]).folder).to_pylist()
+    assert (row["text"], row["written"]) == (SPOKEN[text], text)
+
+
+@pytest.mark.parametrize("text", [*SPOKEN, "😀", "..."])
+def test_a_corpus_may_keep_texts_as_they_are(tmp_path, text):
+    (row,) = storage.read(store(tmp_path, [clip(text=text)], spoken_form=False).folder).to_pylist()
+    assert (row["text"], row["written"]) == (text, text)
+
+
+@pytest.mark.parametrize("text", ["😀", "...", "— ?"])
+def test_a_text_with_nothing_to_say_is_set_aside(tmp_path, text):
+    (row,) = store(tmp_path, [clip(text=text)]).manifest.set_aside
+    assert row.reason == "no transcript: nothing of the text is said, it has neither letter nor digit"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("de", "um zehn Uhr dreißig"),
+        ("fr", "um dix heures trente"),
+        ("pt-BR", "um dez trinta"),
+        ("EN", "um ten thirty"),
+    ],
+)
+def test_numbers_are_said_in_the_language_of_the_corpus(tmp_path, language, said):
+    result = store(tmp_path, [clip(text="um 10:30")], language=language)
+    assert storage.read(result.folder)["text"].to_pylist() == [said]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +191,9 @@ def test_one_bad_clip_stops_no_corpus_however_small(tmp_path, good, bad, limit, 
 
 
 def test_the_first_of_two_equal_ids_is_kept_across_shards(tmp_path):
-    clips = [clip(name, text=f"{name}{index}") for index, name in enumerate(["a", "b", "a", "c", "b", "d"])]
+    clips = [clip(name, text=f"{name} {'zyxwvu'[index]}") for index, name in enumerate(["a", "b", "a", "c", "b", "d"])]
     result = store(tmp_path, clips, rows=2)
-    assert storage.read(result.folder)["text"].to_pylist() == ["a0", "b1", "c3", "d5"]
+    assert storage.read(result.folder)["text"].to_pylist() == ["a z", "b y", "c w", "d u"]
     assert [row.reason for row in result.manifest.set_aside] == [
         "id occurs twice: rows 0 and 2; the first is kept",
         "id occurs twice: rows 1 and 4; the first is kept",
@@ -232,3 +283,21 @@ def test_a_wav_that_ends_too_early_is_set_aside_and_one_from_a_pipe_is_not(tmp_p
     at = whole.index(b"data") + 4
     piped = whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :]
     assert decode(piped).seconds == pytest.approx(1.0)
+
+
+def test_a_shard_of_large_files_is_in_memory_a_group_at_a_time(tmp_path, monkeypatch):
+    """Its row groups are what is held, while it is written and while it is read."""
+    monkeypatch.setattr("parler_assets.speech.clips.GROUP", 40_000)
+    lengths = {"a": 1.0, "b": 1.0, "x": 0.0, "c": 0.3, "d": 0.3, "e": 2.0}
+    raw = store(tmp_path, [clip(name, wav(tone(seconds)), name) for name, seconds in lengths.items()], rows=6)
+    [shard] = raw.manifest.shards
+    groups = [table["id"].to_pylist() for table in storage.read_groups(raw.folder, shard, ["id"])]
+    assert groups == [["a"], ["b"], ["c", "d"], ["e"]]
+    assert [row.id for row in raw.manifest.set_aside] == ["x"]
+    assert storage.read(raw.folder)["text"].to_pylist() == [*"abcde"]
+
+
+def test_a_shard_without_a_usable_clip_has_columns(tmp_path):
+    raw = store(tmp_path, [clip("x", b"")])
+    [table] = storage.read_groups(raw.folder, raw.manifest.shards[0], ["id", "audio"])
+    assert (table.num_rows, table.column_names) == (0, ["id", "audio"])

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from pydantic import ValidationError
 
 from parler_assets import storage
 from parler_assets.recipe import Describing
@@ -63,6 +64,16 @@ def test_the_key_goes_only_where_the_environment_says(monkeypatch, named, url):
 def test_the_key_goes_to_the_origin_it_belongs_to(monkeypatch, url):
     monkeypatch.setenv(server.ORIGIN, "https://api.example/v1")
     assert server.key_for(url) == SECRET
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_an_answer_sends_neither_key_nor_prompts_elsewhere(chat, tmp_path, status):
+    with serving(ChatServer()) as other:
+        place = {"location": f"{other.url}/chat/completions"}
+        chat.answer = lambda body: Reply(status=status, headers=place)
+        with pytest.raises(DescriptionError, match=f"answered {status}"):
+            asked(chat, tmp_path)
+        assert (other.bodies, other.keys) == ([], [])
 
 
 def describe(folder, clips=None, rebuild=False, **settings):
@@ -395,6 +406,8 @@ class LLM:
         assert options["enable_prefix_caching"] and options["tensor_parallel_size"] == 1, options
         if os.environ.get("STAND_IN") == "no memory":
             raise RuntimeError("no memory\\nand a long story")
+        if os.environ.get("STAND_IN") == "share":
+            raise RuntimeError(f"GPU memory utilization ({options.get('gpu_memory_utilization', 'its own')})")
 
     def chat(self, conversations, sampling, use_tqdm):
         if os.environ.get("STAND_IN") == "dies":
@@ -444,6 +457,19 @@ def test_trouble_in_vllms_process_is_told(tiny, stand_in, monkeypatch, trouble, 
     monkeypatch.setenv("STAND_IN", trouble)
     with pytest.raises(DescriptionError, match=message):
         vllm_answers(tiny, 1)
+
+
+@pytest.mark.parametrize(("given", "got"), [({}, "its own"), ({"gpu_memory_utilization": 0.35}, "0.35")])
+def test_vllm_takes_the_share_of_the_card_that_was_set_and_names_the_setting(tiny, stand_in, monkeypatch, given, got):
+    monkeypatch.setenv("STAND_IN", "share")
+    with pytest.raises(DescriptionError, match=rf"utilization \({got}\); .*set describing.gpu_memory_utilization"):
+        vllm_answers(tiny, 1, **given)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01])
+def test_a_share_of_a_card_lies_between_nothing_and_all(share):
+    with pytest.raises(ValidationError, match="gpu_memory_utilization"):
+        Describing(gpu_memory_utilization=share)
 
 
 def test_vllm_that_is_not_installed_names_the_extra(tiny):

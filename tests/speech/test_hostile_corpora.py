@@ -10,16 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 import yaml
 from datasets import Dataset, Features, Value
 
 from parler_assets import storage
-from parler_assets.recipe import Columns, Corpus, FolderSource, HubSource, RecipeError, Shards, load_recipe
+from parler_assets.recipe import (
+    Columns,
+    Corpus,
+    FolderSource,
+    HubSource,
+    PublishedDescriptions,
+    RecipeError,
+    Shards,
+    load_recipe,
+)
 from parler_assets.speech.clips import build_raw_dataset
+from parler_assets.speech.descriptions.published import read_published
 from parler_assets.speech.sources import SourceError, open_source
-from parler_assets.speech.sources.draft import OwnDataError, draft_recipe
+from parler_assets.speech.sources.draft import draft_recipe
+from parler_assets.speech.sources.tables import clips_of
 from tests.intake.test_sounds import flac, wav
 from tests.support.bounded import outcome
 from tests.support.published_corpora import HubCache, hum
@@ -128,7 +140,7 @@ TABLES = {
     "digits": ("metadata.jsonl", '{"file_name": "good.wav", "text": ' + "9" * 5000 + "}", "line 1"),
     "cut": ("metadata.jsonl", '{"file_name": "good.wav", "text"', "line 1"),
     "an open quotation mark": ("metadata.csv", 'file_name,text\ngood.wav,"' + "a\n" * 600_000, "quotation mark"),
-    "a cell that is a list": ("metadata.jsonl", '{"file_name": "good.wav", "text": ["a"]}\n', "row"),
+    "a cell that is a list": ("metadata.jsonl", '{"file_name": "good.wav", "text": ["a"]}\n', "line 1: column text"),
     "many columns": ("metadata.csv", ",".join(f"c{n}" for n in range(5000)) + "\n1,2\n", "columns"),
 }
 
@@ -213,6 +225,77 @@ def test_damaged_parquet_is_named_with_its_remedy(case: str, cache: HubCache, tm
     assert "materialize again" in str(refused.value)
 
 
+@pytest.mark.parametrize("read", ["names", "rows"])
+def test_parquet_that_grows_beyond_a_limit_is_refused_before_it_is_read(read, cache: HubCache, tmp_path, monkeypatch):
+    """64 MB of zeros in a file of a few KB, and a limit below them."""
+    monkeypatch.setattr("parler_assets.speech.sources.parquet.MOST", 1 << 20)
+    table = pa.table({"text": ["a" * (1 << 26)], "audio": [b"\0" * (1 << 26)]})
+    cache.add("someone/set", {"data/train.parquet": table})
+    corpus = open_source(Corpus(source=HubSource(kind="hub", repo="someone/set", columns=Columns(id=None))), tmp_path)
+    with pytest.raises(SourceError, match="smaller row groups"):
+        corpus.ids() if read == "names" else list(corpus.read(0, 1))
+
+
+LONG = "x" * (1 << 20)
+EXPANDING: dict[str, Callable[[Path], object]] = {
+    "a dictionary": lambda path: pq.write_table(repeated(), path),
+    "a dictionary that its schema hides": lambda path: pq.write_table(repeated(), path, store_schema=False),
+    "like beginnings": lambda path: pq.write_table(
+        pa.table({"id": [*"ab" * 50], "text_description": [f"{LONG}{n}" for n in range(100)]}),
+        path, use_dictionary=False, column_encoding={"text_description": "DELTA_BYTE_ARRAY", "id": "PLAIN"},
+    ),
+    "lists": lambda path: pq.write_table(
+        pa.table({"id": ["a"], "text_description": pa.array([[None] * 100_000], pa.list_(pa.null()))}), path
+    ),
+    "lists in objects": lambda path: pq.write_table(pa.table({"id": ["a"], "text_description": [{"a": [1]}]}), path),
+    "a map": lambda path: pq.write_table(
+        pa.table({"id": ["a"], "text_description": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8()))}), path
+    ),
+    "many parts": lambda path: pq.write_table(
+        pa.table({"id": ["a"], "text_description": [{f"a{n}": 1 for n in range(100)}]}), path
+    ),
+    "deep": lambda path: pq.write_table(pa.table({"id": ["a"], "text_description": pa.nulls(1, deep(300))}), path),
+}  # fmt: skip
+
+
+def repeated() -> pa.Table:
+    """Gibibytes of one text in a file of a few KB."""
+    rows = 2_000
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([LONG]))
+    return pa.table({"id": [str(row) for row in range(rows)], "text_description": texts})
+
+
+def deep(levels: int) -> pa.DataType:
+    kind = pa.int8()
+    for _ in range(levels):
+        kind = pa.struct([("a", kind)])
+    return kind
+
+
+@pytest.mark.parametrize("case", EXPANDING)
+def test_parquet_whose_values_repeat_or_nest_is_refused(case: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("parler_assets.speech.sources.parquet.EXPANDED", 1 << 25)
+    monkeypatch.setattr("parler_assets.speech.sources.parquet.BATCH", 1 << 24)
+    table = tmp_path / "descriptions.parquet"
+    EXPANDING[case](table)
+    assert table.stat().st_size < 1 << 18
+    settings = PublishedDescriptions(kind="published", path=table)
+    corpus = Corpus(source=FolderSource(kind="folder", path=tmp_path), descriptions=settings)
+    kind, said = outcome(read_published, corpus, tmp_path)
+    assert kind == "raised", said
+    assert said.startswith("DescriptionError(")
+    assert str(table) in said
+    assert ("deep" in case) or "smaller row groups" in said or "nested" in said
+
+
+@pytest.mark.parametrize("features", ["[" * 50_000, '{"info": {"features": {"speaker": {"_type": "Evil"}}}}', "x"])
+def test_features_that_lie_are_refused(features: str):
+    schema = pa.schema([("speaker", pa.int64())], metadata={"huggingface": features})
+    table = pa.table({"speaker": [1], "text": ["a"], "audio": [b""]}).replace_schema_metadata(schema.metadata)
+    with pytest.raises(SourceError, match="features stored in its schema"):
+        next(clips_of(table, {"speaker": "speaker", "text": "text", "audio": "audio"}, 0))
+
+
 # --------------------------------------------------------------------------------------------------------------- names
 
 NAMES = [
@@ -251,7 +334,8 @@ def test_a_style_that_no_description_can_hold_is_left_out_of_a_draft(value: str,
     assert load_recipe(tmp_path / "own.yaml").evaluation.styles == ["happy"]
 
 
-def test_a_draft_without_any_name_that_can_be_said_is_refused(folder: Path, tmp_path: Path):
+def test_a_speaker_that_cannot_be_said_gets_a_name_and_is_said(folder: Path, tmp_path: Path):
     (folder / "metadata.jsonl").write_text('{"file_name": "good.wav", "text": "a", "speaker": "' + "x" * 41 + '"}\n')
-    with pytest.raises(OwnDataError, match="no speaker's name can be said"):
-        draft_recipe(folder, "own", tmp_path, None, None)
+    draft = draft_recipe(folder, "own", tmp_path, None, None)
+    assert draft.speakers == ["Speaker 1"]
+    assert any("is Speaker 1" in remark for remark in draft.remarks)

@@ -9,8 +9,8 @@ import torch
 
 from parler_assets.speech import pieces as cutting
 from parler_assets.speech.codec import codec as codecs
-from parler_assets.speech.codec.codec import load_codec, windows
-from parler_assets.speech.pieces import in_pieces, pieces
+from parler_assets.speech.codec.codec import load_codec
+from parler_assets.speech.pieces import in_pieces, pieces, windows
 from parler_assets.storage import Part
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 
@@ -53,7 +53,7 @@ def test_a_clip_that_memory_does_not_suffice_for_is_set_aside_alone(lack):
             raise lack
         return Part(table)
 
-    part = in_pieces(clips(1, 2, 200, 3), work, "stage")
+    part = in_pieces([clips(1, 2, 200, 3)], work, "stage")
     assert part.table["id"].to_pylist() == ["0", "1", "3"]
     (aside,) = part.set_aside
     assert (aside.id, aside.stage) == ("2", "stage")
@@ -66,7 +66,7 @@ def test_any_other_error_ends_the_stage(error):
         raise error
 
     with pytest.raises(type(error)):
-        in_pieces(clips(1, 2), work, "stage")
+        in_pieces([clips(1, 2)], work, "stage")
 
 
 def test_what_is_set_aside_in_every_piece_is_kept(monkeypatch):
@@ -77,7 +77,7 @@ def test_what_is_set_aside_in_every_piece_is_kept(monkeypatch):
         seen.append(table.num_rows)
         return Part(table.slice(1), [cutting.SetAside(table["id"][0].as_py(), "stage", "first")])
 
-    part = in_pieces(clips(1, 1, 1, 1, 1), work, "stage")
+    part = in_pieces([clips(1, 1, 1, 1, 1)], work, "stage")
     assert seen == [2, 2, 1]
     assert part.table["id"].to_pylist() == ["1", "3"]
     assert [row.id for row in part.set_aside] == ["0", "2", "4"]

@@ -103,10 +103,44 @@ def test_a_template_that_is_not_there():
         Prompt("nowhere.j2")
 
 
-def test_a_template_cannot_reach_pythons_insides(tmp_path):
-    import jinja2
+# Each is a few lines that a renderer works on for hours, or makes gigabytes of; or reaches what is no attribute.
+HOSTILE = {
+    "insides": "{{ name.__class__.__mro__[1].__subclasses__() }}",
+    "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{{ name }}{% endfor %}{% endfor %}",
+    "loops over a list": "{% for a in [1, 2] %}{% for b in [1, 2] %}{{ name }}{% endfor %}{% endfor %}",
+    "a macro of itself": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ name }}{{ m() }}",
+    "doubled": "{% set a = name %}" + "{% set a = a ~ a %}" * 60 + "{{ a }}",
+    "a block": "{% set a %}{{ name }}{{ name }}{% endset %}{{ a }}",
+    "a product": "{{ name * 10000000000 }}",
+    "a power": "{{ name }}{{ 9 ** 9 ** 9 }}",
+    "a width": "{{ '%9999999999s' % name }}",
+    "a format": "{{ '{:>9999999999}'.format(name) }}",
+    "a method": "{{ name.ljust(9999999999) }}",
+    "a centre": "{{ name|center(9999999999) }}",
+    "replaced": "{{ name" + "|replace('', 'aaaaaaaaaa')" * 20 + " }}",
+    "batches": "{{ name|batch(9999999999, 'x')|list }}",
+    "random words": "{{ name }}{{ lipsum(n=99999) }}",
+    "another file": "{% include '/etc/passwd' %}{{ name }}",
+    "a parent": "{% extends '/etc/passwd' %}{{ name }}",
+    "an import": "{% import '/etc/passwd' as a %}{{ name }}",
+    "deep": "{{ name" + "[(" * 20_000 + "0" + ")]" * 20_000 + " }}",
+    "large": "{{ name }}" + "x" * 70_000,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_template_that_works_without_end_is_refused(tmp_path, case):
+    file = tmp_path / "own.j2"
+    file.write_text(HOSTILE[case])
+    with pytest.raises(DescriptionError, match=r"own\.j2") as refused:
+        Prompt(str(file))
+    assert len(str(refused.value)) < 600
+
+
+def test_names_in_a_template_without_an_end_are_found_in_no_time(tmp_path):
+    from parler_assets.recipe.names import states_of
+    from tests.support.bounded import outcome
 
     file = tmp_path / "own.j2"
-    file.write_text("{{ name.__class__.__mro__[1].__subclasses__() }}")
-    with pytest.raises(jinja2.exceptions.SecurityError):
-        Prompt(str(file)).filled("named", {"name": "Jerry"})
+    file.write_text("{{ style }}" + "{{" * 2_000_000)
+    assert outcome(states_of, str(file)) == ("read", "['style']")

@@ -20,7 +20,7 @@ SAID = "A woman speaks slowly in a very clear recording."
 
 @pytest.fixture
 def raw(tmp_path):
-    table = pa.table({"id": ["a", "b", "c", "d"], "text": ["Hello there.", "One two.", "Rain.", "Stop."]})
+    table = pa.table({"id": ["a", "b", "c", "d"], "written": ["Hello there.", "One two.", "Rain.", "Stop."]})
     storage.build(tmp_path / "raw", "raw", 2, lambda index: Part(table.slice(2 * index, 2)))
     return tmp_path / "raw"
 
@@ -128,7 +128,7 @@ def test_the_cards_shortcut_reads_a_metadata_set_from_the_hub(tmp_path, monkeypa
     HubCache(tmp_path / "hub").add(
         "ylacombe/jenny-tts-10k-tagged", {"data/train-00000-of-00001.parquet": pa.table(tagged)}
     )
-    table = pa.table({"id": names[:5], "text": ["Hello."] * 5})
+    table = pa.table({"id": names[:5], "written": ["Hello."] * 5})
     storage.build(tmp_path / "raw", "raw", 1, lambda _: Part(table))
     corpus = load_recipe("expresso").corpora["jenny"]
     result = join_published(tmp_path / "raw", tmp_path / "out", corpus, tmp_path / "cache")
@@ -144,7 +144,7 @@ def test_the_sample_brings_descriptions_from_known_truth(tmp_path):
     from parler_assets.speech.descriptions.checking.faults import faults
 
     clips = generic_clips(40, 9)
-    table = pa.table({"id": [clip.id for clip in clips], "text": [clip.text for clip in clips]})
+    table = pa.table({"id": [clip.id for clip in clips], "written": [clip.text for clip in clips]})
     storage.build(tmp_path / "raw", "raw", 1, lambda _: Part(table))
     source = {"kind": "synthetic", "voices": "generic", "clips": 40, "seed": 9}
     corpus = Corpus.model_validate({"source": source, "descriptions": {"kind": "published"}})

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from parler_assets.hub.errors import AnnotatorError
 from parler_assets.speech.annotation import brouhaha, classical
 from parler_assets.speech.annotation.brouhaha import Brouhaha, measured, speaking
+from parler_assets.speech.annotation.chunks import Chunks
 from parler_assets.speech.annotation.networks import brouhaha as brouhaha_network
 from parler_assets.speech.audio import Clip
 from tests.support.golden_weights import fill, sound
@@ -80,21 +81,27 @@ def test_frames_and_numbers_are_pyannotes(assets):
         assert (room.snr_b, room.c50_b) == pytest.approx((snr, c50), abs=1e-2)
 
 
-def test_geometry_of_chunks_and_frames(assets):
-    estimator = Brouhaha()
+SIX_SECONDS = Chunks(length=96000, step=9600, frame=270)
+
+
+@pytest.mark.parametrize(("samples", "count"), [(1, 1), (95999, 1), (96000, 1), (96001, 2), (105600, 2), (105601, 3)])
+def test_chunks_cover_a_clip(samples, count):
+    assert len(SIX_SECONDS.starts(samples)) == count
+
+
+def test_geometry_of_chunks_and_frames():
     one = np.ones((352, 3), np.float32)
-    assert estimator._overlapped([one], 96000).shape == (357, 3)
-    assert (estimator._overlapped([one], 96000)[352:] == 0).all()
+    assert SIX_SECONDS.overlapped([one], 96000).shape == (357, 3)
+    assert (SIX_SECONDS.overlapped([one], 96000)[352:] == 0).all()
     marked = [np.full((352, 3), index, np.float32) for index in range(6)]
     starts = [int(np.rint(index * 0.6 / 0.016875)) for index in range(6)]
     assert starts == [0, 36, 71, 107, 142, 178]
-    assert estimator._overlapped(marked, 96000 + 5 * 9600)[0, 0] == 0.0
-    assert [len(estimator._starts(n)) for n in (1, 95999, 96000, 96001, 105600, 105601)] == [1, 1, 1, 2, 2, 3]
+    assert SIX_SECONDS.overlapped(marked, 96000 + 5 * 9600)[0, 0] == 0.0
 
 
-def test_a_tail_is_repeated_until_it_fills_a_chunk(assets):
+def test_a_tail_is_repeated_until_it_fills_a_chunk():
     samples = np.arange(96000 + 100, dtype=np.float32)
-    *_, tail = Brouhaha()._chunks(samples)
+    *_, tail = SIX_SECONDS.of(samples)
     assert len(tail) == 96000
     assert (tail[: len(samples) - 9600] == samples[9600:]).all()
     assert tail[len(samples) - 9600] == samples[9600]
@@ -102,14 +109,14 @@ def test_a_tail_is_repeated_until_it_fills_a_chunk(assets):
 
 def test_company_in_a_batch_changes_nothing(assets, monkeypatch):
     whole = Brouhaha()(clips()[:3])
-    monkeypatch.setitem(brouhaha.CHUNKS, "cpu", 2)
+    monkeypatch.setitem(brouhaha.AT_ONCE, "cpu", 2)
     cut = Brouhaha()(clips()[:3])
     assert [room.snr_a for room in cut] == pytest.approx([room.snr_a for room in whole], abs=1e-3)
 
 
 def test_fast_mode_takes_fewer_chunks(assets):
     fast = Brouhaha(fast=True)
-    assert len(fast._starts(30 * 16000)) < len(Brouhaha()._starts(30 * 16000)) / 4
+    assert len(fast.chunks.starts(30 * 16000)) < len(Brouhaha().chunks.starts(30 * 16000)) / 4
     assert fast(clips()[:1])[0].snr_a == pytest.approx(Brouhaha()(clips()[:1])[0].snr_a, abs=1e-3), "one chunk alike"
 
 

@@ -238,7 +238,7 @@ def test_an_edited_file_changes_the_fingerprint(tmp_path):
         ({"metadata.csv": "file_name,words\na.wav,hi\n"}, "no column 'text'"),
         ({"metadata.csv": ""}, "no rows"),
         ({"metadata.jsonl": '{"file_name": \n'}, "cannot be read as a table"),
-        ({"metadata.jsonl": '{"file_name": "a", "text": ["x"]}\n'}, "row 2: column text holds list"),
+        ({"metadata.jsonl": '{"file_name": "a", "text": ["x"]}\n'}, "line 1: column text holds list"),
     ],
 )
 def test_a_folder_that_cannot_be_read_says_why(tmp_path, files, message):

@@ -16,15 +16,17 @@ import torch
 
 from parler_assets.hub import weights
 from parler_assets.recipe import Annotation
+from parler_assets.speech.annotation.chunks import Chunks
 from parler_assets.speech.annotation.measurements import NO_SPEECH, Room
 from parler_assets.speech.annotation.networks import brouhaha as brouhaha_network
 from parler_assets.speech.audio import Clip
 
 RATE = 16000
-FRAME_STEP = 270 / RATE  # seconds
+FRAME = 270  # samples from one frame to the next
+FRAME_STEP = FRAME / RATE  # seconds
 SPEECH_ABOVE = 0.780
 FAST_STEP = 3.0  # seconds
-CHUNKS = {"cpu": 32, "cuda": 512}  # of one forward pass
+AT_ONCE = {"cpu": 32, "cuda": 512}  # of one forward pass
 
 
 class Brouhaha:
@@ -34,19 +36,17 @@ class Brouhaha:
         path = weights.brouhaha(settings or Annotation()).fetch()
         self.network, seconds, step = brouhaha_network.load(path, device)
         self.device = torch.device(device)
-        self.step_seconds = FAST_STEP if fast else step
-        self.length, self.step = round(seconds * RATE), round(self.step_seconds * RATE)
-        self.seconds = seconds
+        self.chunks = Chunks(round(seconds * RATE), round((FAST_STEP if fast else step) * RATE), FRAME)
 
     def __call__(self, clips: Sequence[Clip]) -> list[Room]:
         return [measured(frames) for frames in self.frames(clips)]
 
     def frames(self, clips: Sequence[Clip]) -> Iterator[np.ndarray]:
         """Speech probability, SNR and C50 of each frame, (T, 3) for each clip."""
-        counts = [len(self._starts(len(clip.samples))) for clip in clips]
-        predictions = self._predictions(chunk for clip in clips for chunk in self._chunks(clip.samples))
-        for clip, count in zip(clips, counts, strict=True):
-            yield self._overlapped([next(predictions) for _ in range(count)], len(clip.samples))
+        predictions = self._predictions(chunk for clip in clips for chunk in self.chunks.of(clip.samples))
+        for clip in clips:
+            of_clip = [next(predictions) for _ in self.chunks.starts(len(clip.samples))]
+            yield self.chunks.overlapped(of_clip, len(clip.samples))
 
     @torch.inference_mode()
     def _predictions(self, chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -54,7 +54,7 @@ class Brouhaha:
         batch: list[np.ndarray] = []
         for chunk in chunks:
             batch.append(chunk)
-            if len(batch) == CHUNKS[self.device.type]:
+            if len(batch) == AT_ONCE[self.device.type]:
                 yield from self._predict(batch)
                 batch = []
         if batch:
@@ -62,32 +62,6 @@ class Brouhaha:
 
     def _predict(self, batch: list[np.ndarray]) -> np.ndarray:
         return self.network(torch.from_numpy(np.stack(batch)).to(self.device)).cpu().numpy()
-
-    def _starts(self, samples: int) -> range:
-        """Where chunks begin, the one with the tail included."""
-        complete = (samples - self.length) // self.step + 1 if samples >= self.length else 0
-        return range(0, (complete + self._has_tail(samples)) * self.step, self.step)
-
-    def _has_tail(self, samples: int) -> bool:
-        return samples < self.length or (samples - self.length) % self.step > 0
-
-    def _chunks(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Chunks (96000,), the last one repeated from its beginning until it is full."""
-        for start in self._starts(len(samples)):
-            piece = samples[start : start + self.length]
-            yield piece if len(piece) == self.length else np.resize(piece, self.length)
-
-    def _overlapped(self, predictions: list[np.ndarray], samples: int) -> np.ndarray:
-        """Overlap-add of chunks (K, 352, 3) under a Hamming window to frames (T, 3); 0 where no chunk reaches."""
-        starts = np.rint(np.arange(len(predictions)) * self.step_seconds / FRAME_STEP).astype(int)
-        total = int(np.rint((self.seconds + (len(predictions) - 1) * self.step_seconds) / FRAME_STEP)) + 1
-        window = np.hamming(len(predictions[0]))[:, None]
-        added, weight = np.zeros((total, 3), np.float32), np.zeros((total, 1), np.float32)
-        for start, prediction in zip(starts, predictions, strict=True):
-            added[start : start + len(window)] += prediction * window
-            weight[start : start + len(window)] += window
-        frames = added / np.maximum(weight, 1e-12)
-        return frames[: int(samples / RATE // FRAME_STEP) + 1] if self._has_tail(samples) else frames
 
 
 def measured(frames: np.ndarray) -> Room:

@@ -23,6 +23,7 @@ from parler_assets.speech.annotation.networks import fcnf0
 from parler_assets.speech.annotation.networks.fcnf0_cpu import OnCpu
 from parler_assets.speech.annotation.praat import Pitch
 from parler_assets.speech.audio import Clip
+from parler_assets.speech.pieces import windows
 
 RATE, WINDOW, HOP = 8000, fcnf0.WINDOW, 80
 PADDING = (WINDOW - HOP) // 2
@@ -33,6 +34,7 @@ FAST = 4  # the fast mode takes one of so many frames
 AROUND = 9  # bins to either side of the chosen one
 STEEPEST = 32 * HOP / RATE * 1200 / CENTS + 1  # bins a frame: penn 1.0 allows 32 octaves a second
 FRAMES = {"cpu": 128, "cuda": 8192}  # of one forward pass
+STRETCH, AROUND_IT = 20_000, 500  # frames that Viterbi decodes at once, and those around them that it also hears
 
 
 class Penn:
@@ -53,16 +55,33 @@ class Penn:
     def tracks(self, clips: Sequence[Clip]) -> list[np.ndarray]:
         """Hz per frame, (T,) for each clip, unvoiced frames interpolated."""
         signal, starts, lengths = flat_frames(clips, self.hop)
-        decoded = [self._decode(logits) for logits in self._logits(signal, starts)]
-        if self.viterbi:
-            posteriors = torch.cat([part[0] for part in decoded]).split(lengths)
-            pitch = [expected_pitch(part, viterbi_path(torch.log_softmax(part, 1))) for part in posteriors]
+        if self.viterbi and max(lengths) > STRETCH:
+            found = [self._in_stretches(signal, part) for part in starts.split(lengths)]
         else:
-            pitch = list(torch.cat([part[0] for part in decoded]).split(lengths))
-        periodicity = torch.cat([part[1] for part in decoded]).split(lengths)
-        return [interpolated(p.cpu().numpy(), v.cpu().numpy()) for p, v in zip(pitch, periodicity, strict=True)]
+            found = self._together(signal, starts, lengths)
+        return [interpolated(pitch.cpu().numpy(), voiced.cpu().numpy()) for pitch, voiced in found]
 
-    def _logits(self, signal: torch.Tensor, starts: torch.Tensor) -> Iterator[torch.Tensor]:
+    def _together(
+        self, signal: torch.Tensor, starts: torch.Tensor, lengths: list[int]
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Pitch and periodicity (T,) of each clip; with Viterbi, all its logits are in memory."""
+        decoded = [self._decode(logits) for logits in self.logits(signal, starts)]
+        pitch = torch.cat([part[0] for part in decoded]).split(lengths)
+        if self.viterbi:
+            pitch = [expected_pitch(part, viterbi_path(torch.log_softmax(part, 1))) for part in pitch]
+        return list(zip(pitch, torch.cat([part[1] for part in decoded]).split(lengths), strict=True))
+
+    def _in_stretches(self, signal: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same of one clip of any length; five seconds on, no path depends on where it began."""
+        pitch, periodic = [], []
+        for window in windows(len(starts), AROUND_IT, STRETCH):
+            part = starts[window.first : window.last]
+            ((hertz, voiced),) = self._together(signal, part, [len(part)])
+            pitch.append(hertz[window.kept])
+            periodic.append(voiced[window.kept])
+        return torch.cat(pitch), torch.cat(periodic)
+
+    def logits(self, signal: torch.Tensor, starts: torch.Tensor) -> Iterator[torch.Tensor]:
         """Logits (B, 1440) of successive batches of frames; half precision on a GPU, as penn runs there."""
         signal = signal.to(self.device)
         for part in starts.split(FRAMES[self.device.type]):
@@ -116,7 +135,7 @@ def viterbi_path(log_posteriors: torch.Tensor) -> torch.Tensor:
     for posterior in log_posteriors[1:]:
         reachable = torch.nn.functional.pad(score, (reach, reach), value=-torch.inf).unfold(0, 2 * reach + 1, 1)
         best, step = (reachable + band).max(1)
-        pointers.append(step - reach)
+        pointers.append((step - reach).to(torch.int8))  # one for every bin and frame
         score = best + posterior
     path = [int(score.argmax())]
     for pointer in reversed(pointers):
@@ -128,9 +147,9 @@ def _steps(reach: int) -> torch.Tensor:
     """Log probability of coming to each bin from those around it, (1440, 2 * reach + 1)."""
     bins = torch.arange(fcnf0.BINS)
     distance = (bins[:, None] - bins).abs()
-    chances = (STEEPEST - distance).clamp(min=0)
-    chances = torch.log(chances / chances.sum(1, keepdim=True))
-    padded = torch.nn.functional.pad(chances, (0, 0, reach, reach), value=-torch.inf)
+    weights = (STEEPEST - distance).clamp(min=0)
+    log_probs = torch.log(weights / weights.sum(1, keepdim=True))
+    padded = torch.nn.functional.pad(log_probs, (0, 0, reach, reach), value=-torch.inf)
     return torch.stack([padded[shift : shift + fcnf0.BINS].diagonal() for shift in range(2 * reach + 1)], dim=1)
 
 

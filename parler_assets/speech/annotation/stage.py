@@ -7,7 +7,8 @@ cannot be measured is null, and `note` says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,14 +19,17 @@ from parler_assets import storage
 from parler_assets.hub import weights
 from parler_assets.hub.revisions import COMMITS
 from parler_assets.recipe import Annotation, digest
-from parler_assets.speech.annotation import classical, rate, workers
+from parler_assets.recipe.spellings import is_english
+from parler_assets.speech.annotation import classical, espeak, rate, workers
 from parler_assets.speech.annotation.measurements import Quality, Room
 from parler_assets.speech.annotation.praat import Pitch, Praat
 from parler_assets.speech.audio import SHORTEST, AudioError, Clip, decode
+from parler_assets.speech.devices import give_back
 from parler_assets.speech.pieces import in_pieces
 from parler_assets.storage import Executor, Part, SetAside, StageResult
 
 VERSION = "1"
+ROW_BYTES = 300  # of a row of this stage, packed
 STAGE = "continuous_tags"
 RATE = 16000
 # What no tag depends on: how clips are batched changes no number beyond rounding, both eras are measured, and of
@@ -52,6 +56,18 @@ MEASURED = pa.schema(
 )
 
 
+@contextmanager
+def loaded_until_here() -> Iterator[None]:
+    """Annotators that `annotate` loads are kept for its next call; the end of a stage lets them go, however it ends."""
+    try:
+        yield
+    finally:
+        _annotators.cache_clear()
+        _pitch.cache_clear()
+        give_back()
+
+
+@loaded_until_here()
 def tag_corpus(
     raw: Path,
     folder: Path,
@@ -63,8 +79,8 @@ def tag_corpus(
     """Measure every clip of a raw data set: its columns but audio, then those of `MEASURED`."""
     settings = weights.pinned(settings)
 
-    def transform(table: pa.Table) -> Part:
-        return in_pieces(table, tagged, STAGE)
+    def transform(tables: Iterator[pa.Table]) -> Part:
+        return in_pieces(tables, tagged, STAGE)
 
     def tagged(table: pa.Table) -> Part:
         clips, aside = _decoded(table)
@@ -75,17 +91,19 @@ def tag_corpus(
         return Part(pa.table(columns), aside)
 
     files = weights.digests(settings, tagged=folder)
+    if not is_english(settings.language):
+        espeak.check_language(settings.language)
     fingerprint = digest(settings.model_dump(mode="json", exclude=IRRELEVANT), files, VERSION)
-    return storage.map_shards(
+    return storage.map_groups(
         raw,
         folder,
         fingerprint,
         transform,
         columns=[*KEPT, "audio"],
-        label=STAGE,
         facts=lambda: {"weights": files, COMMITS: weights.commits(settings)},
         rebuild=rebuild,
         executor=executor,
+        room=lambda: ROW_BYTES * storage.read_manifest(raw).rows,
     )
 
 
@@ -207,9 +225,11 @@ def _row(
     text: str, seconds: float, settings: Annotation, why: str | None, pitch: Pitch, room: Room, quality: Quality
 ) -> dict:
     """One clip's columns. A text without a word that the lexicon knows has no speaking rate."""
-    spoken = rate.phonemes(text, settings.phonemes)
+    english = is_english(settings.language)
+    spoken = rate.phonemes(text, settings.phonemes) if english else espeak.phonemes(text, settings.language)
     audible = why is None and any(character.isalpha() for character in spoken)
-    unsaid = None if why or audible else "speaking rate: no English word in the transcript"
+    words = "English word" if english else f"word of {settings.language}"
+    unsaid = None if why or audible else f"speaking rate: no {words} in the transcript"
     within = room.speech_duration
     return {
         "phonemes": spoken,

@@ -47,8 +47,11 @@ def bin_corpus(
     def transform(table: pa.Table) -> Part:
         return Part(bin_table(table, facts, pitches))
 
+    def room() -> float:
+        return sum(file.stat().st_size for file in tags.glob("part-*.parquet"))
+
     fingerprint = digest(facts, pitches, VERSION)
-    return storage.map_shards(tags, folder, fingerprint, transform, label=STAGE, facts=lambda: facts, rebuild=rebuild)
+    return storage.map_shards(tags, folder, fingerprint, transform, facts=lambda: facts, rebuild=rebuild, room=room)
 
 
 def bin_table(table: pa.Table, facts: Mapping, pitches: Mapping[str, float] | None = None) -> pa.Table:

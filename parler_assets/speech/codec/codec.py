@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +20,7 @@ from parler_assets.intake.json_documents import read_json
 from parler_assets.intake.weights import tensor_shapes
 from parler_assets.speech.codec.dac import build_dac, codec_config, dac_state, encoder_reach, reach
 from parler_assets.speech.codec.sizes import refuse_codec_sizes
+from parler_assets.speech.pieces import windows
 from parler_assets.speech.precision import CODEC_DTYPE
 
 _PREFIX = "audio_encoder."
@@ -51,11 +51,13 @@ def load_codec(checkpoint: Path, device: str = "cpu", dtype: torch.dtype = CODEC
         raise CodecError(f"{folder}: {error}; fetch it again") from None
     inside = isinstance(section.get("audio_encoder"), dict)
     tensors = _weights(folder, _PREFIX if inside else "")
-    network = build_dac(codec_config(section["audio_encoder"] if inside else section))
     try:
-        network.load_state_dict(dac_state(tensors))
-    except RuntimeError as error:
-        raise CodecError(f"{folder}: the codec's weights do not fit its configuration: {error}") from None
+        with torch.device("meta"):  # no memory for it until the weights are known to be of its sizes
+            network = build_dac(codec_config(section["audio_encoder"] if inside else section))
+        network.load_state_dict(dac_state(tensors), assign=True)
+    except Exception as error:  # layers fail in their own ways at values that no field's check knows
+        told = str(error).strip()[:400]
+        raise CodecError(f"{folder}: the codec's weights do not fit its configuration: {told}") from None
     cast(nn.Module, network).to(device=device, dtype=dtype)
     return Codec(network)
 
@@ -170,23 +172,6 @@ class Codec:
 
     def _parameter(self) -> Tensor:
         return next(self.network.parameters())
-
-
-@dataclass(frozen=True)
-class Window:
-    """Frames `first` to `last` of a long clip, of which those in `kept`, counted from `first`, depend on no others."""
-
-    first: int
-    last: int
-    kept: slice
-
-
-def windows(frames: int, reach: int, most: int) -> Iterator[Window]:
-    """Windows of at most `most` frames that keep every frame once, with `reach` frames around what they keep."""
-    step = max(1, most - 2 * reach)
-    for start in range(0, frames, step):
-        end, first = min(start + step, frames), max(0, start - reach)
-        yield Window(first, min(end + reach, frames), slice(start - first, end - first))
 
 
 def alike(lengths: Sequence[int], shortest: float, most: int = MOST_FRAMES) -> list[list[int]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from parler_assets import storage
 from parler_assets.recipe import Coding, digest
@@ -52,16 +53,16 @@ def encode_corpus(
     """
     fingerprint = digest(codec_digest(checkpoint), VERSION)
     coder = _Coder(raw, checkpoint, settings, device)
-    return storage.map_shards(
+    return storage.map_groups(
         raw,
         folder,
         fingerprint,
         coder.code,
         columns=["id", "audio", "duration"],
-        label=STAGE,
         facts=coder.facts,
         rebuild=rebuild,
         executor=executor,
+        room=coder.room,
     )
 
 
@@ -73,8 +74,8 @@ class _Coder:
     def codec(self) -> Codec:
         return load_codec(self.checkpoint, self.device)
 
-    def code(self, table: pa.Table) -> Part:
-        return in_pieces(table, self._coded, STAGE)
+    def code(self, tables: Iterator[pa.Table]) -> Part:
+        return in_pieces(tables, self._coded, STAGE)
 
     def _coded(self, table: pa.Table) -> Part:
         sounds, aside = self._sounds(table)
@@ -121,20 +122,30 @@ class _Coder:
         if batch:
             yield batch
 
+    def room(self) -> float:
+        """Bytes of all codes, as Parquet packs them."""
+        seconds = sum(pc.sum(table["duration"]).as_py() or 0 for table in storage.iterate(self.raw, ["duration"]))
+        return seconds * self._bits_per_second / 8
+
+    @property
+    def _bits_per_second(self) -> float:
+        codec = self.codec
+        return float(codec.sampling_rate / codec.hop * codec.codebooks * np.log2(codec.codebook_size))
+
     def facts(self) -> dict:
         codec = self.codec
-        bits = codec.sampling_rate / codec.hop * codec.codebooks * np.log2(codec.codebook_size)
         return {
             "sampling_rate": codec.sampling_rate,
             "hop": codec.hop,
             "codebooks": codec.codebooks,
             "codebook_size": codec.codebook_size,
-            "bits_per_second": round(float(bits)),
+            "bits_per_second": round(self._bits_per_second),
             "round_trip": self._round_trip(),
         }
 
     def _round_trip(self) -> dict:
-        first = next(storage.iterate(self.raw, ["id", "audio", "duration"]), None)
+        shard = next(iter(storage.read_manifest(self.raw).shards), None)
+        first = next(storage.read_groups(self.raw, shard, ["id", "audio", "duration"])) if shard else None
         sounds = self._sounds(pieces(first.slice(0, TRIED))[0])[0].values() if first is not None else []
         return round_trip(self.codec, [sound[: HEARD * self.codec.sampling_rate] for sound in sounds])
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from parler_assets.storage import disk
+
 _WAIT = 60.0  # seconds for another process's transaction
 _ASKED = 500  # keys in one query
 
@@ -18,13 +20,15 @@ class Store:
     """Answers by key. Reads and writes whole batches; safe to be used by several processes."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._base = sqlite3.connect(path, timeout=_WAIT)
-        self._base.execute("PRAGMA journal_mode=WAL")
-        self._base.execute("PRAGMA synchronous=FULL")
-        self._base.execute(
-            "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID"
-        )
+        self.path = path
+        with disk.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._base = sqlite3.connect(path, timeout=_WAIT)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=FULL")
+            self._base.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID"
+            )
 
     def get(self, keys: Iterable[str]) -> dict[str, str]:
         """The answers that are there."""
@@ -37,7 +41,7 @@ class Store:
 
     def put(self, answers: Mapping[str, str]) -> None:
         """Keep answers, on disk when this returns."""
-        with self._base:
+        with disk.writing(self.path), self._base:
             self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", answers.items())
 
     def forget(self, keys: Iterable[str]) -> None:

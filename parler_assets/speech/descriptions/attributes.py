@@ -15,7 +15,8 @@ from parler_assets.speech.descriptions.situations import SITUATIONS, Attributes,
 
 COLUMNS = ("speaker", "gender", "style", "accent", *SCALES)
 REMEDIES = {
-    "name": "give the corpus a speaker column, or choose describing.prompt generic_v01",
+    "name": "give the corpus a speaker column, name clips without one by speaker_names: {'': NAME}, or choose "
+    "describing.prompt generic_v01",
     "style": "name the style column of the source, or choose describing.prompt named_v01 or generic_v01",
     "sdr_noise": "set annotation.quality to squim, or choose a v01 prompt",
     "speaking_rate": "see the column `note` of its tags",
@@ -68,6 +69,21 @@ def attributes_of(row: Mapping[str, str | None], prompt: str, kind: Kind = "name
     states = situation.states if kind == "named" or "name" not in situation.states else _nameless(situation)
     chosen = {name: _checked(name, given[name]) for name in states if name in given}
     return chosen | ({"quality": "high"} if situation.quality else {})
+
+
+def unusable(row: Mapping[str, str | None], prompt: str, columns: list[str]) -> str | None:
+    """Why a clip's speaker or style keeps it from being described, as far as that is known before it is measured."""
+    needed = situation_of(prompt, {name: str(value) for name, value in row.items() if _known(value)}).needed
+    for column, attribute in (("speaker", "name"), ("style", "style")):
+        value = row.get(column)
+        if column in columns and _known(value):
+            try:
+                _checked(attribute, str(value).strip())
+            except Unusable as error:
+                return str(error)
+        elif attribute in needed and attribute == "name":
+            return f"no speaker: {REMEDIES['name']}"
+    return None
 
 
 def _nameless(situation: Situation) -> tuple[str, ...]:

@@ -17,6 +17,15 @@ from parler_assets.intake.files import read_text
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.descriptions.situations import OWN, SITUATIONS, Kind, Situation
 
+LONGEST = 1 << 16  # bytes of a template
+# What a template consists of. Loops, macros, calls, variables and products can make any work of a short file.
+_NODES = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.CondExpr, nodes.Compare,
+    nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Filter, nodes.Test, nodes.Concat, nodes.Add, nodes.Getattr,
+    nodes.Getitem, nodes.List, nodes.Tuple, nodes.Keyword,
+)  # fmt: skip
+_FILTERS = {"capitalize", "d", "default", "first", "last", "length", "lower", "title", "trim", "upper"}
+
 
 def environment() -> SandboxedEnvironment:
     """Templates can neither reach Python's insides nor pass over a name that is not given."""
@@ -48,7 +57,7 @@ def own_template(path: str) -> OwnTemplate:
     """
     file = Path(path).expanduser()
     try:
-        text = read_text(file)
+        text = read_text(file, LONGEST)
     except (OSError, Refusal) as error:
         raise DescriptionError(
             f"describing.prompt {path!r} is neither one of {', '.join(SITUATIONS)} nor a readable template: {error}"
@@ -67,6 +76,13 @@ def _parsed(text: str, path: str) -> OwnTemplate:
         tree = environment().parse(text)
     except jinja2.TemplateSyntaxError as error:
         raise DescriptionError(f"{path}, line {error.lineno}: not a template: {error.message}") from None
+    except RecursionError:
+        raise DescriptionError(f"{path}: not a template: nested too deep") from None
+    if strange := _beyond(tree):
+        raise DescriptionError(
+            f"{path}, line {strange[1]}: a prompt does without {strange[0]}: it consists of text, places, `if` and the "
+            f"filters {', '.join(sorted(_FILTERS))}"
+        )
     used = meta.find_undeclared_variables(tree) - {"kind"}
     unknown = sorted(used - set(OWN.states))
     if unknown or not used:
@@ -76,6 +92,19 @@ def _parsed(text: str, path: str) -> OwnTemplate:
         )
     states = tuple(name for name in OWN.states if name in used)
     return OwnTemplate(text, states, tuple(name for name in states if name not in _tested(tree)))
+
+
+def _beyond(tree: nodes.Template) -> tuple[str, int] | None:
+    """What a template does that a prompt does not need, and on which line."""
+    waiting: list[nodes.Node] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, _NODES):
+            return f"`{type(node).__name__.lower()}`", node.lineno
+        if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
+            return f"the filter `{node.name[:40]}`", node.lineno
+        waiting += node.iter_child_nodes()
+    return None
 
 
 def _tested(tree: nodes.Template) -> set[str]:

@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.hub.errors import SourceError
 from parler_assets.hub.revisions import COMMITS, settled_commit
 from parler_assets.intake import Refusal
 from parler_assets.intake.names import shown
@@ -20,6 +20,7 @@ from parler_assets.speech.descriptions.checking.faults import form_faults
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.descriptions.stage import SCHEMA, STAGE
 from parler_assets.speech.sources import published_with
+from parler_assets.speech.sources.parquet import names_in, read_columns
 from parler_assets.storage import Part, SetAside, StageResult
 
 VERSION = "1"
@@ -55,9 +56,7 @@ def join_published(raw: Path, folder: Path, corpus: Corpus, cache: Path, rebuild
         pinned = settings.model_copy(update={"revision": version})
         corpus = corpus.model_copy(update={"descriptions": pinned})
     join = _Join(raw, corpus, cache)
-    return storage.build(
-        folder, fingerprint, len(manifest.shards), join.make, label=STAGE, facts=join.facts, rebuild=rebuild
-    )
+    return storage.build(folder, fingerprint, len(manifest.shards), join.make, facts=join.facts, rebuild=rebuild)
 
 
 class _Join:
@@ -107,8 +106,8 @@ class _Join:
     def facts(self) -> dict:
         """Both tables against each other: what is on one side only, other transcripts, texts that look damaged."""
         table, found = self.table, _Differences()
-        for part in storage.iterate(self.raw, ["id", "text"]) if storage.read_manifest(self.raw).rows else []:
-            for name, text in zip(part["id"].to_pylist(), part["text"].to_pylist(), strict=True):
+        for part in storage.iterate(self.raw, ["id", "written"]) if storage.read_manifest(self.raw).rows else []:
+            for name, text in zip(part["id"].to_pylist(), part["written"].to_pylist(), strict=True):
                 found.look(name, text, self.match(name), table)
         counted = {"published": len(table.descriptions), "published_ids_twice": table.doubled}
         settings = self.corpus.descriptions
@@ -182,9 +181,11 @@ def _file_rows(settings: PublishedDescriptions) -> pa.Table:
     _there(path)
     try:
         if path.suffix == ".parquet":
-            return pq.read_table(path, columns=_wanted(pq.read_schema(path).names, settings, str(path)))
+            return read_columns(path, _wanted(names_in(path), settings, str(path)))
         return _text_rows(path, settings)
-    except (OSError, Refusal, pa.ArrowException) as error:
+    except SourceError as error:
+        raise DescriptionError(str(error)) from None
+    except (OSError, Refusal) as error:
         said = error.within if isinstance(error, Refusal) else error
         raise DescriptionError(f"{path}: cannot be read as CSV, JSONL or Parquet in UTF-8: {said}") from None
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from parler_assets import storage
 from parler_assets.hub.revisions import COMMITS
 from parler_assets.recipe import Describing, digest
+from parler_assets.recipe.spellings import style_of
 from parler_assets.speech.descriptions.attributes import Unusable, attributes_of, columns_of
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.descriptions.situations import Attributes, Kind
@@ -26,6 +27,7 @@ from parler_assets.speech.descriptions.writer import Wording, Written, write
 from parler_assets.storage import Part, SetAside, Shard, StageResult
 
 VERSION = "1"
+ROW_BYTES = 300  # of a row of this stage, packed
 STAGE = "llm_descriptions"
 SCHEMA = pa.schema(
     [
@@ -65,8 +67,9 @@ def describe_corpus(
     fingerprint = digest(given, asked_of(settings, cache), manifest.digest, VERSION)
     plan = _Plan(bins, settings, cache, rebuild, device)
     return storage.build(
-        folder, fingerprint, len(manifest.shards), plan.make, label=STAGE, facts=lambda: plan.facts, rebuild=rebuild
-    )
+        folder, fingerprint, len(manifest.shards), plan.make, facts=lambda: plan.facts, rebuild=rebuild,
+        room=lambda: ROW_BYTES * manifest.rows,
+    )  # fmt: skip
 
 
 def asked_of(settings: Describing, cache: Path) -> list[str]:
@@ -167,16 +170,15 @@ class _Plan:
         for shard in storage.read_manifest(self.bins).shards:
             distinct.update(dict.fromkeys(self._rows(self._read(shard))))
         self._tuples = dict.fromkeys(distinct, "")
-        styled = bool(self._values("style"))
-        self._tuples = {row: self._attributes(row, styled) for row in sorted(distinct, key=str)}
+        self._tuples = {row: self._attributes(row) for row in sorted(distinct, key=str)}
         reasons = Counter(found for found in self._tuples.values() if isinstance(found, str))
         if distinct and len(reasons) and reasons.total() == len(self._tuples):
             raise DescriptionError(f"{self.bins}: no clip can be described: {reasons.most_common(1)[0][0]}")
 
-    def _attributes(self, row: Row, styled: bool) -> dict[Kind, Attributes] | str:
+    def _attributes(self, row: Row) -> dict[Kind, Attributes] | str:
         given = dict(zip(self.columns, row, strict=True))
-        if "style" in given and not styled:
-            given["style"] = "default"  # a corpus without styles is read as it is, with no particular emotion
+        if "style" in given:
+            given["style"] = style_of(given["style"])
         try:
             return {kind: attributes_of(given, self.settings.prompt, kind) for kind in self.settings.captions}
         except Unusable as error:

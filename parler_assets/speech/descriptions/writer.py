@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
+from parler_assets.progress import follow
 from parler_assets.recipe import Describing
 from parler_assets.speech.descriptions.answer_cache import Store, opened
 from parler_assets.speech.descriptions.checking.faults import faults, stripped
@@ -134,7 +133,8 @@ class _Writer:
 
     def _attempt(self, slots: Sequence[Slot]) -> None:
         """Ask once for every slot and judge the answers, in parts so that memory stays flat."""
-        for start in tqdm(range(0, len(slots), PART), desc="descriptions", unit="part", leave=False):
+        starts = range(0, len(slots), PART)
+        for start in follow(starts, "descriptions", len(starts), "part"):
             part = slots[start : start + PART]
             requests = [self._request(slot) for slot in part]
             keys = [request.key for request in requests]

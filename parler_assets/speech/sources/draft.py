@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -15,19 +14,17 @@ from parler_assets.intake import Refusal
 from parler_assets.intake.names import shown
 from parler_assets.recipe import Columns, FolderSource
 from parler_assets.recipe.names import LONGEST, sayable
+from parler_assets.recipe.spellings import gender_of, style_of
+from parler_assets.speech.sources.speaker_names import NOBODY, speaker_names
+from parler_assets.speech.text import spoken_form
+from parler_assets.speech.text.languages import language_doubt
 
 if TYPE_CHECKING:
     from parler_assets.speech.sources.folder import FolderCorpus, Row
 
-# Column names that speaker, style and gender go by.
-USUAL = {
-    "id": ("id", "clip_id"),
-    "speaker": ("speaker", "speaker_id", "speaker_name", "spk"),
-    "style": ("style", "emotion"),
-    "gender": ("gender", "sex"),
-}
-GENDERS = {"m": "male", "male": "male", "f": "female", "female": "female"}
 UPDATES = 300  # of a small fine-tuning: epochs follow from it and the number of clips
+SPOKEN = 8  # speakers of an evaluation, at most
+LOST = 0.1  # share of rows without recording or text above which no recipe is drafted
 LISTENED = 200  # recordings whose length is looked up
 
 
@@ -44,15 +41,30 @@ class Draft:
     minutes: float
     speakers: Sequence[str]
     styles: Sequence[str]
+    texts: Sequence[str]
     remarks: Sequence[str] = field(default_factory=list)
 
 
-def draft_recipe(folder: Path, name: str, recipe_folder: Path, speaker: str | None, gender: str | None) -> Draft:
+def draft_recipe(
+    folder: Path,
+    name: str,
+    recipe_folder: Path,
+    speaker: str | None,
+    gender: str | None,
+    table: Path | None = None,
+    named: Mapping[str, str] | None = None,
+    language: str = "en",
+    base: str | None = None,
+) -> Draft:
     """A recipe over the recordings in `folder`, to be saved in `recipe_folder`.
 
     Args:
         speaker: what the speaker is called in descriptions where the table has no speaker column.
         gender: male or female, for that speaker.
+        table: of the texts; None: metadata.csv, .tsv or .jsonl in the folder.
+        language: of the texts, such as de.
+        base: folder or Hub repository of the checkpoint to start from; None: the small one that is shipped.
+        named: our names of columns to the table's, where they are not found or found wrongly.
 
     Raises:
         SourceError: no table of texts, or one without the columns audio and text.
@@ -60,75 +72,135 @@ def draft_recipe(folder: Path, name: str, recipe_folder: Path, speaker: str | No
     """
     from parler_assets.speech.sources.folder import FolderCorpus, open_folder
 
-    columns = _columns(folder)
-    corpus = open_folder(FolderSource(kind="folder", path=folder, columns=columns))
+    source = _source(folder, table, dict(named or {}))
+    corpus = open_folder(source)
     if not isinstance(corpus, FolderCorpus):
         raise OwnDataError(f"{folder}: written by save_to_disk; copy a recipe and name its columns there instead")
-    rows = _present(corpus)
-    speakers, styles = _count(row.speaker for row in rows), _count(row.style for row in rows)
-    if not speakers and not speaker:
-        raise OwnDataError(f"{folder}: the table has no speaker column: say who speaks with --speaker NAME")
-    names = {raw: _readable(raw) for raw in speakers} or {"": speaker or ""}
-    unsaid = [raw for raw, name in names.items() if not sayable("name", name)]
-    unsaid += [style for style in styles if not sayable("style", style)]
-    names = {raw: name for raw, name in names.items() if raw not in unsaid}
-    styles = [style for style in styles if style not in unsaid]
-    if not names:
-        raise OwnDataError(f"{folder}: no speaker's name can be said in a description: {_first(unsaid)}; rename them")
-    genders = _genders(rows, names, gender)
+    rows = _present(corpus, folder)
+    voices = _voices(rows, folder, speaker, gender)
     minutes = _minutes([row.path for row in rows])
     text = _template().render(
+        language=language,
+        base={} if base is None else {"path" if Path(base).is_dir() else "repo": base},
         name=name,
         folder=os.path.relpath(folder, recipe_folder),
         clips=len(rows),
         minutes=minutes,
-        columns=columns.model_dump(include=columns.model_fields_set),
-        names=names,
-        genders=genders,
-        styles=styles or ["default"],
+        columns=source.columns.model_dump(include=source.columns.model_fields_set),
+        names=voices.names,
+        heard=voices.heard,
+        table=os.path.relpath(table, recipe_folder) if table else None,
+        genders=voices.genders,
+        styles=voices.styles or ["default"],
         epochs=max(4, min(20, round(UPDATES * 16 / len(rows)))),
     )
-    remarks = _remarks(rows, corpus, names, genders)
-    if unsaid:
-        told = "speakers and styles that cannot be said in a description, left out of the recipe"
-        remarks.append(f"{told}: {_first(unsaid)}; their clips will be set aside, rename them in the table")
-    return Draft(text, len(rows), minutes, list(names.values()), styles, remarks)
+    remarks = [*_shown(folder, source), *_remarks(rows, corpus, voices), *voices.remarks()]
+    if doubt := language_doubt((row.text for row in rows), language):
+        remarks.append(f"{doubt}; say it with --language")
+    texts = [spoken_form(row.text, language) for row in rows]
+    return Draft(text, len(rows), minutes, list(voices.names.values()), voices.styles, texts, remarks)
+
+
+@dataclass(frozen=True)
+class _Voices:
+    """Who speaks and how: names by the table's ids ("" for rows without one), and styles that can be said or cannot."""
+
+    names: Mapping[str, str]
+    genders: Mapping[str, str]
+    styles: Sequence[str]
+    unsaid: Sequence[str]
+    nameless: int
+
+    @property
+    def heard(self) -> list[str]:
+        """The speakers of an evaluation."""
+        return _evenly(list(dict.fromkeys(self.names.values())), SPOKEN)
+
+    def remarks(self) -> Iterator[str]:
+        speakers, heard = len(set(self.names.values())), len(self.heard)
+        renamed = [f"{raw!r} is {name}" for raw, name in self.names.items() if raw and raw != name]
+        if renamed:
+            yield f"speakers as descriptions call them: {', '.join(renamed[:5])}{' ...' * (len(renamed) > 5)}"
+        if self.nameless and len(self.names) > 1:
+            yield f"rows that name no speaker: {self.nameless}; spoken by {self.names['']!r}, see speaker_names"
+        if heard < speakers:
+            yield f"{heard} of {speakers} speakers are evaluated, see evaluation.speakers"
+        yield f"evaluation: {heard * max(1, len(self.styles)) * 3} sentences for each checkpoint, and a few more"
+        if self.unsaid:
+            told = "styles that cannot be said in a description, left out of the recipe"
+            yield f"{told}: {_first(self.unsaid)}; their clips will be set aside, rename them in the table"
+
+
+def _voices(rows: Sequence[Row], folder: Path, speaker: str | None, gender: str | None) -> _Voices:
+    speakers, styles = _count(row.speaker for row in rows), _count(style_of(row.style) for row in rows)
+    if not speakers and not speaker:
+        raise OwnDataError(f"{folder}: the table has no speaker column: say who speaks with --speaker NAME")
+    if speaker and not sayable("name", speaker):
+        raise OwnDataError(f"--speaker {shown(speaker)[:LONGEST]!r}: give one to four words that begin with a letter")
+    names, nameless = speaker_names(speakers), sum(not row.speaker for row in rows)
+    if nameless:
+        names[""] = speaker or NOBODY
+    unsaid = [style for style in styles if not sayable("style", style)]
+    said = [style for style in styles if style not in unsaid]
+    if unsaid and not said:
+        raise OwnDataError(f"{folder}: no style can be said in a description: {_first(unsaid)}; rename them")
+    return _Voices(names, _genders(rows, names, gender), said, unsaid, nameless)
 
 
 def _first(values: Sequence[str]) -> str:
     return ", ".join(repr(shown(value)[:LONGEST]) for value in values[:5])
 
 
-def _columns(folder: Path) -> Columns:
-    """The columns of the table that speaker, style and gender are found in."""
-    from parler_assets.speech.sources.folder import column_names
+def _source(folder: Path, table: Path | None, named: dict[str, str]) -> FolderSource:
+    """The folder with its columns, as its header names them or what stands in them tells."""
+    from parler_assets.speech.sources.folder import read_table
+    from parler_assets.speech.sources.save_to_disk import is_saved
 
-    present = {name.lower(): name for name in column_names(folder)}
-    found = {ours: next((present[n] for n in names if n in present), None) for ours, names in USUAL.items()}
-    return Columns(**{ours: theirs for ours, theirs in found.items() if theirs})
+    given = FolderSource(kind="folder", path=folder, metadata=table, columns=Columns(**named))
+    if is_saved(folder) or not folder.is_dir():
+        return given
+    read, chosen, _ = read_table(given)
+    kept = {o: t for o, t in chosen.items() if getattr(Columns(), o) != t or o in named or not read.header}
+    return given.model_copy(update={"columns": Columns(**kept)})
 
 
-def _present(corpus: FolderCorpus) -> list[Row]:
+def _shown(folder: Path, source: FolderSource) -> list[str]:
+    """What was taken for what, with the first two rows."""
+    from parler_assets.speech.sources.folder import read_table
+
+    table, chosen, _ = read_table(source)
+    lines = []
+    for record in table.records[:2]:
+        taken = (f"{ours}={str(record.cells.get(theirs, ''))[:40]!r}" for ours, theirs in chosen.items())
+        lines.append(f"line {record.row}: {', '.join(taken)}")
+    unused = [name for name in table.names if name not in chosen.values()]
+    return [*lines, *([f"columns not used: {', '.join(map(shown, unused[:8]))}"] if unused else [])]
+
+
+def _present(corpus: FolderCorpus, folder: Path) -> list[Row]:
     rows = [row for row in corpus.rows if row.problem is None and row.text.strip()]
+    lost = [row for row in corpus.rows if row.problem or not row.text.strip()]
+    first = f"{lost[0].id}: {lost[0].problem or 'no text'}" if lost else ""
     if not rows:
-        first = corpus.rows[0]
-        raise OwnDataError(f"no row has both a recording and a text; the first names {first.path}, text {first.text!r}")
+        raise OwnDataError(f"{folder}: no row has both a recording and a text; {first}")
+    if (len(lost) > 1 and len(lost) > LOST * len(corpus.rows)) or len(lost) * 2 >= len(corpus.rows):
+        raise OwnDataError(f"{folder}: {len(lost)} of {len(corpus.rows)} rows cannot be used; the first is {first}")
     return rows
+
+
+def _evenly(names: list[str], most: int) -> list[str]:
+    """So many of them, spread over the whole list."""
+    if len(names) <= most:
+        return names
+    return [names[place * len(names) // most] for place in range(most)]
 
 
 def _count(values) -> list[str]:
     return [value for value, _ in Counter(value for value in values if value).most_common()]
 
 
-def _readable(raw: str) -> str:
-    """`spk_ann` as a name in an English sentence."""
-    words = [word for word in re.split(r"[^A-Za-z0-9]+", raw) if word]
-    name = " ".join(word[:1].upper() + word[1:] for word in words) or raw
-    return f"Speaker {name}" if name[:1].isdigit() else name
-
-
 def _genders(rows: Sequence[Row], names: Mapping[str, str], gender: str | None) -> dict[str, str]:
-    stated = {row.speaker or "": GENDERS.get((row.gender or "").lower()) for row in rows}
+    stated = {row.speaker or "": gender_of(row.gender) for row in rows if gender_of(row.gender)}
     found = {names[raw]: stated.get(raw) or (gender if len(names) == 1 else None) for raw in names}
     return {name: value for name, value in found.items() if value}
 
@@ -140,18 +212,20 @@ def _minutes(paths: Sequence[Path]) -> float:
     seconds = []
     for path in paths[:LISTENED]:
         try:
-            seconds.append(sound_seconds(path))
+            seconds.append(sound_seconds(path) or 0.0)
         except (Refusal, OSError, RuntimeError):
             continue
     return round(sum(seconds) / 60 * len(paths) / max(1, len(paths[:LISTENED])), 1)
 
 
-def _remarks(rows, corpus, names: Mapping[str, str], genders: Mapping[str, str]) -> list[str]:
+def _remarks(rows: Sequence[Row], corpus: FolderCorpus, voices: _Voices) -> list[str]:
     left_out = len(corpus.rows) - len(rows)
-    unknown = [name for name in names.values() if name not in genders]
+    unknown = [name for name in voices.names.values() if name not in voices.genders]
     remarks = []
     if left_out:
-        remarks.append(f"rows without a recording or text: {left_out}; they will be set aside, with the reason")
+        first = next(row for row in corpus.rows if row.problem or not row.text.strip())
+        why = f"{first.id or 'a row'}: {first.problem or 'no text'}"
+        remarks.append(f"rows without a recording or text: {left_out}; they will be set aside, such as {why}")
     if unknown:
         remarks.append(f"pitch is described relative to gender: fill in genders for {', '.join(unknown[:5])}")
     if len(rows) < 50:

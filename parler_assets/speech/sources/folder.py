@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from parler_assets.hub.errors import SourceError
 from parler_assets.intake import Refusal
 from parler_assets.intake.folders import Folders
-from parler_assets.intake.tables import Lines, csv_rows, json_rows
 from parler_assets.recipe import Columns, FolderSource, digest
+from parler_assets.speech.sources.by_content import columns_by_content
+from parler_assets.speech.sources.recordings import SOUNDS, Recordings
 from parler_assets.speech.sources.save_to_disk import SavedCorpus, is_saved
 from parler_assets.speech.sources.source import RawClip, Source
-from parler_assets.speech.sources.tables import chosen_columns, read_file, unreadable
+from parler_assets.speech.sources.tables import chosen_columns, read_file
+from parler_assets.speech.sources.text_table import USUAL, Record, TextTable, read_text_table, usual_column
 
-SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
-# Names that tables commonly use; looked for where the recipe names no column itself.
-USUAL = {
-    "audio": ("file_name", "file", "path", "wav", "filename"),
-    "text": ("transcription", "transcript", "sentence"),
-    "speaker": ("speaker",),
-    "style": ("style",),
-    "gender": ("gender",),
-}
 
 
 @dataclass(frozen=True)
@@ -62,6 +55,11 @@ class FolderCorpus:
     def fingerprint(self) -> str:
         return digest(self.settings, [row.facts for row in self.rows])
 
+    @property
+    def size(self) -> int:
+        """Bytes of all recordings that can be used."""
+        return sum(row.path.stat().st_size for row in self.rows if row.problem is None)
+
     def ids(self) -> list[str]:
         return [row.id for row in self.rows]
 
@@ -81,19 +79,7 @@ def open_folder(source: FolderSource) -> Source:
         raise SourceError(f"{source.path}: no such folder; correct source.path in the recipe")
     if is_saved(source.path):
         return SavedCorpus(source)
-    table = source.metadata or _table(source.path) or source.path / TABLES[0]
-    if not table.is_file():
-        raise SourceError(
-            f"{table}: missing; write a table of texts with the columns file_name and text "
-            "beside the recordings, or name one in source.metadata"
-        )
-    return FolderCorpus(_rows(table, source), digest(source))
-
-
-def column_names(folder: Path) -> list[str]:
-    """The columns of the table of texts in a folder, as it names them; empty where there is no such table."""
-    table = _table(folder)
-    return _names(next(_records(table), {})) if table else []
+    return FolderCorpus(_rows(source), digest(source))
 
 
 def has_table(folder: Path) -> bool:
@@ -103,17 +89,13 @@ def has_table(folder: Path) -> bool:
 
 def sound_files(folder: Path) -> FolderCorpus:
     """Every sound file below a folder, without texts; its id is its path without the ending."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
-    if not files:
+    recordings = Recordings(folder)
+    names = recordings.all
+    if not names:
         raise SourceError(f"{folder}: no sound files ({', '.join(SOUNDS)}) in it")
-    inside = Folders(folder)
-    rows = [_row(path.relative_to(folder), inside) for path in files]
+    found = [(name, *recordings.find(name)) for name in names]
+    rows = [Row(Path(name).with_suffix("").as_posix(), path, problem=problem) for name, path, problem in found]
     return FolderCorpus(rows, str(folder))
-
-
-def _row(name: Path, folders: Folders) -> Row:
-    path, problem = _find([name.as_posix()], folders)
-    return Row(name.with_suffix("").as_posix(), path, problem=problem)
 
 
 def _table(folder: Path) -> Path | None:
@@ -123,77 +105,68 @@ def _table(folder: Path) -> Path | None:
         return None
 
 
-def _rows(table: Path, source: FolderSource) -> list[Row]:
-    records = _records(table)
-    first = next(records, None)
-    if first is None:
+def read_table(source: FolderSource) -> tuple[TextTable, dict[str, str], Recordings]:
+    """The table of texts of a folder, our names to its columns, and the recordings that it may name."""
+    table = source.metadata or _table(source.path) or source.path / TABLES[0]
+    if not table.is_file():
+        raise SourceError(
+            f"{table}: missing; write a table of texts with the columns file_name and text "
+            "beside the recordings, or name one in source.metadata"
+        )
+    recordings = Recordings(*dict.fromkeys((table.parent, source.path)))
+    columns = source.columns
+    asked = [name for ours, name in columns.model_dump().items() if ours in columns.model_fields_set and name]
+    read = read_text_table(table, asked, recordings.named)
+    if not read.records:
         raise SourceError(f"{table}: has no rows")
-    names, folders = _names(first), Folders(table.parent, source.path)
-    chosen = chosen_columns(names, _usual_columns(source.columns, names), str(table))
-    rows = []
-    for number, record in enumerate(chain([first], records), 2):
-        values = {ours: _cell(record, theirs, table, number) for ours, theirs in chosen.items()}
-        path, problem = _find(_spellings(values.pop("audio") or ""), folders)
-        name = values.pop("id", None) or _name(path, source.path)
-        rows.append(Row(name, path, values.pop("text") or "", **values, problem=problem))
+    return read, _chosen(read, columns, recordings), recordings
+
+
+def _rows(source: FolderSource) -> list[Row]:
+    table, chosen, recordings = read_table(source)
+    rows = [_of_record(record, chosen, table, recordings, source.path) for record in table.records]
+    stems = defaultdict(set)
+    for row in rows:
+        stems[row.id].add(row.path)
+    if "id" not in chosen:  # a.wav and a.flac are two recordings
+        rows = [replace(row, id=_named(row.path, source.path)) if len(stems[row.id]) > 1 else row for row in rows]
     return rows
 
 
-def _names(record: dict) -> list[str]:
-    return [name for name in record if name is not None]  # cells too many stand under None
+def _of_record(record: Record, chosen: dict[str, str], table: TextTable, recordings: Recordings, folder: Path) -> Row:
+    values = {ours: _cell(record.cells, theirs, table.path, record.row) for ours, theirs in chosen.items()}
+    audio = values.pop("audio") or ""
+    path, problem = recordings.find(audio)
+    plain = not table.header and not Path(audio).suffix and audio
+    name = values.pop("id", None) or plain or _name(path, folder) or f"row-{record.row:07d}"
+    return Row(name, path, values.pop("text") or "", **values, problem=record.problem or problem)
 
 
-def _records(table: Path) -> Iterator[dict]:
-    """The rows of a CSV, TSV, JSONL or LJSpeech table (`id|text` or `id|text|normalised text`, without a header)."""
-    try:
-        lines = Lines(table)
-        if table.suffix == ".jsonl":
-            rows: Iterable = json_rows(lines)
-        elif "|" in next((line for line in Lines(table) if line.strip()), ""):
-            rows = ((lines.row(), _lj_record(line)) for line in lines if line.strip())
-        else:
-            rows = csv_rows(lines, "\t" if table.suffix == ".tsv" else ",")
-        for _, record in rows:
-            yield record
-    except Refusal as error:
-        raise SourceError(f"{table}: cannot be read as a table in UTF-8: {error.within}") from None
-
-
-def _lj_record(line: str) -> dict:
-    name, *texts = line.rstrip("\r\n").split("|")
-    return {"id": name, "audio": name, "text": texts[-1] if texts else ""}
-
-
-def _usual_columns(columns: Columns, names: Sequence[str]) -> Columns:
-    """The recipe's columns, with usual names where it keeps a default that the table does not have."""
-    absent = [o for o in USUAL if o not in columns.model_fields_set and getattr(columns, o) not in names]
-    found = {ours: next((name for name in USUAL[ours] if name in names), None) for ours in absent}
-    return columns.model_copy(update={ours: name for ours, name in found.items() if name})
+def _chosen(table: TextTable, columns: Columns, recordings: Recordings) -> dict[str, str]:
+    """Our names to the table's, by its header or by what stands in it; what the recipe names goes first."""
+    asked = {ours: name for ours, name in columns.model_dump().items() if ours in columns.model_fields_set and name}
+    if not table.header and not {"audio", "text"} <= set(asked):
+        asked = columns_by_content(table, recordings.named) | asked
+    usual = {ours: usual_column(ours, table.names) for ours in USUAL if ours not in columns.model_fields_set}
+    known = {ours: name for ours, name in usual.items() if name and table.header} | asked
+    return chosen_columns(table.names, Columns(**known), str(table.path))
 
 
 def _cell(record: dict, column: str, table: Path, number: int) -> str | None:
     value = record.get(column)
     if isinstance(value, list | dict):
-        raise SourceError(f"{table}, row {number}: column {column} holds {type(value).__name__}, not text")
+        raise SourceError(f"{table}, line {number}: column {column} holds {type(value).__name__}, not text")
     return None if value is None or value == "" else str(value)
 
 
-def _spellings(name: str) -> list[str]:
-    """What a table may mean: the file with or without its ending, beside it or in LJSpeech's folder."""
-    return [place + name + ending for ending in ("", *SOUNDS) for place in ("", "wavs/")]
-
-
-def _find(names: Sequence[str], folders: Folders) -> tuple[Path, str | None]:
-    """The first of these sound files; or the first place tried, and why it is not read."""
-    try:
-        return folders.find(names), None
-    except Refusal as error:
-        return folders.roots[0] / names[0], unreadable(error)
-
-
 def _name(path: Path, folder: Path) -> str:
-    inside = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
-    return inside.with_suffix("").as_posix()
+    """Its path in the folder without the ending; empty where a row names no recording."""
+    named = Path(_named(path, folder))
+    return named.with_suffix("").as_posix() if named.name else ""
+
+
+def _named(path: Path, folder: Path) -> str:
+    return (path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)).as_posix()
 
 
 def _state(path: Path) -> list[str]:

@@ -77,6 +77,12 @@ class HubCorpus:
                 yield from clips_of(table, self._chosen, first + row - piece.start)
             first += piece.stop - piece.start
 
+    @property
+    def size(self) -> int:
+        """Bytes of the clips, by their share of the files' rows."""
+        shares = {piece: (piece.stop - piece.start) / max(sum(rows_of_groups(piece.path)), 1) for piece in self._pieces}
+        return int(sum(piece.path.stat().st_size * share for piece, share in shares.items()))
+
     def columns(self, choose: Callable[[list[str]], list[str]]) -> pa.Table:
         """Some columns of all rows, in order: those that `choose` takes from the names there are."""
         if not self._pieces:

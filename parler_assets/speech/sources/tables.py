@@ -11,7 +11,9 @@ from parler_assets.hub.errors import SourceError
 from parler_assets.intake import Refusal
 from parler_assets.intake.files import SOUND, read_bytes
 from parler_assets.intake.folders import Folders
+from parler_assets.intake.json_documents import json_value
 from parler_assets.intake.names import shown
+from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Columns
 from parler_assets.speech.sources.source import RawClip
 
@@ -121,5 +123,9 @@ def _class_names(schema: pa.Schema, columns: Sequence[str]) -> dict[str, list[st
         return {}
     from datasets import ClassLabel, Features
 
-    features = Features.from_arrow_schema(schema)
+    try:
+        json_value(schema.metadata[b"huggingface"].decode())
+        features = Features.from_arrow_schema(schema)
+    except Exception as error:  # whatever the library makes of features that it did not write
+        raise SourceError(f"the features stored in its schema cannot be read ({first_line(error)[:200]})") from None
     return {name: features[name].names for name in numbered if isinstance(features[name], ClassLabel)}

@@ -7,21 +7,25 @@ replaced by empty ones, and kept as safetensors.
 
 from __future__ import annotations
 
-import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import leaky_relu
 
+from parler_assets import storage
 from parler_assets.hub.errors import AnnotatorError
-from parler_assets.storage import replacing
+from parler_assets.intake.torch_files import REMEDY
+from parler_assets.speech.annotation.networks.published import digest_of, fill, other_weights, read_published
 
 TRUSTED = ("pyannote.", "brouhaha.", "pytorch_lightning.", "omegaconf.")  # whose classes may be replaced by empty ones
+WHOSE = "Brouhaha"
+CHUNK, STEPS = (1.0, 60.0), 1000  # seconds of a chunk; chunks that may overlap
 SNR_RANGE, C50_RANGE = (-15.0, 80.0), (-10.0, 60.0)
 
 
@@ -118,11 +122,13 @@ def load(path: Path, device: str) -> tuple[BrouhahaNetwork, float, float]:
     Raises:
         AnnotatorError: the file is not such a checkpoint, or holds classes that nobody expects in it.
     """
-    converted = _converted(path)
-    with safe_open(converted, framework="pt") as file:
-        facts = file.metadata()
-    network = BrouhahaNetwork()
-    network.load_state_dict(load_file(converted))
+    converted, network = _converted(path), BrouhahaNetwork()
+    try:
+        with safe_open(converted, framework="pt") as file:
+            facts = file.metadata()
+        fill(network, load_file(converted), path, WHOSE)
+    except (SafetensorError, OSError) as error:
+        raise AnnotatorError(f"{converted}: damaged ({error}); delete it, and it is made again") from None
     network.eval().requires_grad_(False).to(device)
     return network, float(facts["duration"]), float(facts["step"])
 
@@ -131,48 +137,43 @@ def _converted(path: Path) -> Path:
     """The checkpoint as safetensors, made on first use."""
     from huggingface_hub import cached_assets_path
 
-    with path.open("rb") as file:
-        name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    name = digest_of(path, WHOSE)[:16]
     target = Path(cached_assets_path("parler_assets", namespace="brouhaha")) / f"{name}.safetensors"
     if not target.is_file():
         content = _read_checkpoint(path)
-        state, (duration, step) = _our_state(content["state_dict"], path), _chunks(content)
-        with replacing(target) as temporary:
+        state, (duration, step) = _our_state(content.get("state_dict"), path), chunk_lengths(content, path)
+        with storage.replacing(target) as temporary:
             save_file(state, temporary, {"duration": str(duration), "step": str(step)})
     return target
 
 
 def _read_checkpoint(path: Path) -> dict:
     """A Lightning checkpoint, with the classes of its annotations replaced by empty ones."""
-    try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        stubs = [(type("Stub", (Stub,), {}), name) for name in foreign if name.startswith(TRUSTED)]
-        with torch.serialization.safe_globals(stubs):  # type: ignore[arg-type]
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        content["state_dict"]
-    except Exception as error:
-        raise AnnotatorError(f"{path}: not a checkpoint of Brouhaha: {str(error).splitlines()[0]}") from None
-    return content
+    return read_published(path, WHOSE, TRUSTED)
 
 
-class Stub:
-    """Stands for a class that the checkpoint names and nothing here needs; keeps the attributes it is given."""
-
-    def __init__(self, *arguments) -> None:
-        self.arguments = arguments
-
-
-def _our_state(published: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+def _our_state(published: Any, path: Path) -> dict[str, torch.Tensor]:
     expected = BrouhahaNetwork().state_dict()
-    wrong = [name for name, value in expected.items() if published.get(name, torch.empty(0)).numel() != value.numel()]
+    given = published if isinstance(published, Mapping) else {}
+    wrong = [name for name, value in expected.items() if not _has(given.get(name), value.numel())]
     if wrong:
-        raise AnnotatorError(f"{path}: not the weights of Brouhaha: {len(wrong)} tensors differ, such as {wrong[0]}")
-    return {name: published[name].reshape(value.shape).contiguous() for name, value in expected.items()}
+        raise other_weights(path, WHOSE, f"{len(wrong)} tensors differ, such as {wrong[0]}; {REMEDY}")
+    return {name: given[name].reshape(value.shape).contiguous() for name, value in expected.items()}
 
 
-def _chunks(content: dict) -> tuple[float, float]:
+def _has(given: Any, numbers: int) -> bool:
+    return isinstance(given, torch.Tensor) and given.layout == torch.strided and given.numel() == numbers
+
+
+def chunk_lengths(content: Mapping, path: Path) -> tuple[float, float]:
     """Length and step of chunks in seconds: a tenth of the length, or the warm-up where the checkpoint has one."""
-    specifications = content.get("pyannote.audio", {}).get("specifications")
-    duration = float(getattr(specifications, "duration", 6.0))
-    warm_up = getattr(specifications, "warm_up", None) or (0.0, 0.0)
-    return duration, float(warm_up[0] or 0.1 * duration)
+    try:
+        specifications = content.get("pyannote.audio", {}).get("specifications")
+        duration = float(getattr(specifications, "duration", 6.0))
+        warm_up = getattr(specifications, "warm_up", None) or (0.0, 0.0)
+        step = float(warm_up[0] or 0.1 * duration)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
+        duration = step = math.nan
+    if not (CHUNK[0] <= duration <= CHUNK[1] and duration / STEPS <= step <= duration):
+        raise other_weights(path, WHOSE, f"its chunks have no length from {CHUNK[0]} to {CHUNK[1]} s; {REMEDY}")
+    return duration, step

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from parler_assets.hub.errors import AnnotatorError
+from parler_assets.speech.annotation.networks.published import fill, read_published
 
 BINS = 1440
 TAPS = 32  # of every convolution but the last
@@ -75,10 +75,6 @@ def load(path: Path, device: str) -> Fcnf0:
     Raises:
         AnnotatorError: the file holds other weights.
     """
-    network = Fcnf0()
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(content.get("model", content))
-    except (RuntimeError, AttributeError) as error:
-        raise AnnotatorError(f"{path}: not the weights of FCNF0++: {str(error).splitlines()[0]}") from None
+    content, network = read_published(path, "FCNF0++"), Fcnf0()
+    fill(network, content.get("model", content), path, "FCNF0++")
     return network.eval().requires_grad_(False).to(device)

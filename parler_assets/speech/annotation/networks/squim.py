@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad, relu, scaled_dot_product_attention
 
-from parler_assets.hub.errors import AnnotatorError
+from parler_assets.speech.annotation.networks.published import fill, read_published
 
 WIDTH, HEADS = 256, 4
 CHUNK, STRIDE = 71, 35  # frames
@@ -141,9 +141,6 @@ def load(path: Path, device: str) -> SquimNetwork:
     Raises:
         AnnotatorError: the file holds other weights.
     """
-    network = SquimNetwork()
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise AnnotatorError(f"{path}: not the weights of SQUIM: {str(error).splitlines()[0]}") from None
+    content, network = read_published(path, "SQUIM"), SquimNetwork()
+    fill(network, content, path, "SQUIM")
     return network.eval().requires_grad_(False).to(device)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.recipe import Describing
+from parler_assets.recipe.places import content_of, is_folder
 from parler_assets.speech.descriptions.engines.engine import Engine
 from parler_assets.speech.descriptions.errors import DescriptionError
 
@@ -38,8 +38,8 @@ def model_identity(settings: Describing, cache: Path) -> str:
 
         return f"{settings.model} at {shown(str(settings.url))}"
     folder = Path(str(settings.model))
-    if folder.is_dir():
-        return f"{folder.name} {_folder_digest(folder)}"
+    if _is_here(settings):
+        return f"{folder.name} {content_of(folder)}"
     return f"{settings.model} {_revision(settings, cache)}"
 
 
@@ -73,15 +73,4 @@ def _revision(settings: Describing, cache: Path) -> str | None:
 
 
 def _is_here(settings: Describing) -> bool:
-    return Path(str(settings.model)).is_dir()
-
-
-def _folder_digest(folder: Path) -> str:
-    """Of the small files' content, and of name, size and time of change of the weights."""
-    lines = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        status = path.stat()
-        small = path.suffix in (".json", ".txt", ".jinja", ".model")
-        said = hashlib.sha256(path.read_bytes()).hexdigest() if small else f"{status.st_size} {status.st_mtime_ns}"
-        lines.append(f"{path.name} {said}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    return is_folder(settings.model)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from parler_assets.hub.pretrained import checked_folder
+from parler_assets.intake.remote_code import first_line
+from parler_assets.speech.descriptions.errors import DescriptionError
 
 ANSWER_SCHEMA = {
     "type": "object",
@@ -36,3 +41,15 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what the engine holds: processes, GPU memory, connections."""
+
+
+def checked_model(model: str, revision: str | None) -> Path:
+    """The folder of a language model, once its files and sizes are looked at; see `hub.pretrained`.
+
+    Raises:
+        DescriptionError: it cannot be fetched, or is refused.
+    """
+    try:
+        return checked_folder(model, revision)
+    except (OSError, ValueError) as error:
+        raise DescriptionError(f"describing.model {model} cannot be loaded: {first_line(error)}") from None

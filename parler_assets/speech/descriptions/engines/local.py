@@ -7,17 +7,21 @@ of the distribution), so that an answer depends on its seed and not on what else
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
-from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
+from parler_assets.hub.pretrained import refuse_larger, whole
+from parler_assets.intake import Refusal
+from parler_assets.intake.chat_templates import refuse_template, written
 from parler_assets.intake.remote_code import first_line
+from parler_assets.progress import follow
 from parler_assets.recipe import Describing
-from parler_assets.speech.descriptions.engines.engine import Request
+from parler_assets.speech.descriptions.engines.engine import Request, checked_model
 from parler_assets.speech.descriptions.errors import DescriptionError
-from parler_assets.speech.devices import cards, first
+from parler_assets.speech.devices import cards, first, give_back
 
 
 class TransformersEngine:
@@ -25,27 +29,33 @@ class TransformersEngine:
 
     def __init__(self, settings: Describing, revision: str | None, device: str = "cpu") -> None:
         self.settings, self.device = settings, first(device)
-        self.tokenizer = _tokenizer(str(settings.model), revision)
-        self.model = _model(settings, revision, self.device)
+        folder = checked_model(str(settings.model), revision)
+        self.tokenizer = _tokenizer(str(settings.model), folder)
+        self.model = _model(settings, folder, self.device)
 
     def answers(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:
         """Key to text, batch by batch, long prompts first: a batch that is too large shows at once."""
         prompts = [self._tokens(request) for request in requests]
         order = sorted(range(len(requests)), key=lambda place: (-len(prompts[place]), prompts[place], place))
         size = self.settings.batch_size
-        for start in tqdm(range(0, len(order), size), desc="generation", unit="batch", leave=False):
+        starts = range(0, len(order), size)
+        for start in follow(starts, "answers", len(starts), "batch"):
             batch = order[start : start + size]
             yield from self._batch([requests[place] for place in batch], [prompts[place] for place in batch])
 
     def close(self) -> None:
         del self.model
-        if cards(self.device):
-            torch.cuda.empty_cache()
+        give_back()
 
     def _tokens(self, request: Request) -> list[int]:
-        ids = self.tokenizer.apply_chat_template(
-            list(request.messages), add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        messages = list(request.messages)
+        try:
+            text = written(
+                lambda: self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            )
+        except Refusal as error:
+            raise DescriptionError(f"describing.model {self.settings.model}: {error}") from None
+        ids = self.tokenizer(text, add_special_tokens=False).input_ids
         longest = getattr(self.model.config, "max_position_embeddings", None)
         if longest and len(ids) + self.settings.max_new_tokens > longest:
             raise DescriptionError(
@@ -123,12 +133,11 @@ class SeededSampling(LogitsProcessor):
         return scores.float() / self.temperature - torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
 
 
-def _tokenizer(model: str, revision: str | None) -> Any:
+def _tokenizer(model: str, folder: Path) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            model, revision=revision, padding_side="left", trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+        refuse_template(str(tokenizer.chat_template or ""))
+    except Exception as error:  # whatever the libraries make of files that they did not write
         raise DescriptionError(
             f"describing.model {model}: its tokenizer cannot be loaded: {first_line(error)}"
         ) from None
@@ -142,15 +151,21 @@ def _tokenizer(model: str, revision: str | None) -> Any:
     return tokenizer
 
 
-def _model(settings: Describing, revision: str | None, device: str) -> Any:
+def _model(settings: Describing, folder: Path, device: str) -> Any:
     options: dict[str, Any] = {"dtype": torch.bfloat16 if cards(device) else torch.float32}
     if settings.load_in_4bit:
         options |= {"quantization_config": _four_bits(device), "device_map": {"": device}}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(settings.model), revision=revision, use_safetensors=True, trust_remote_code=False, **options
+        refuse_larger(AutoModelForCausalLM, folder)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
         )
-    except (OSError, ValueError) as error:
+        model = whole(loaded, folder)
+    except torch.OutOfMemoryError:
+        raise DescriptionError(
+            f"{settings.model} does not fit on this GPU: set describing.load_in_4bit, or a smaller model"
+        ) from None
+    except Exception as error:  # whatever the library makes of files that it did not write
         raise DescriptionError(
             f"describing.model {settings.model} cannot be loaded (safetensors only): {first_line(error)}"
         ) from None

@@ -46,7 +46,11 @@ class ServerEngine:
     def __init__(self, settings: Describing) -> None:
         self.settings, self.where = settings, shown(str(settings.url))
         key = key_for(str(settings.url)) or "none"  # vllm serve asks for none, the client for something
-        self.client = openai.OpenAI(base_url=settings.url, api_key=key, timeout=settings.timeout, max_retries=0)
+        # Who is asked is whom the recipe names: an answer sends neither key nor prompts on to another place.
+        direct = openai.DefaultHttpxClient(follow_redirects=False)
+        self.client = openai.OpenAI(
+            base_url=settings.url, api_key=key, timeout=settings.timeout, max_retries=0, http_client=direct
+        )
         self._stopped = threading.Event()
 
     def answers(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:

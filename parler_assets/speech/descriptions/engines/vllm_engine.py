@@ -15,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
+from parler_assets.progress import follow
 from parler_assets.recipe import Describing
-from parler_assets.speech.descriptions.engines.engine import ANSWER_SCHEMA, Request
+from parler_assets.speech.descriptions.engines.engine import ANSWER_SCHEMA, Request, checked_model
 from parler_assets.speech.descriptions.errors import DescriptionError
 from parler_assets.speech.devices import visible
 
@@ -32,7 +31,7 @@ class VllmEngine:
     """Starts `vllm_process.py` and talks with it in lines of JSON."""
 
     def __init__(self, settings: Describing, revision: str | None, device: str = "cpu") -> None:
-        self.settings = settings
+        self.settings, folder = settings, checked_model(str(settings.model), revision)
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [os.environ.get(PYTHON) or sys.executable, "-P", str(Path(__file__).with_name("vllm_process.py"))],
@@ -46,11 +45,12 @@ class VllmEngine:
         )
         self._send(
             {
-                "model": settings.model,
-                "revision": revision,
+                "model": str(folder),
+                "revision": None,
                 "temperature": settings.temperature,
                 "max_tokens": settings.max_new_tokens,
                 "tensor_parallel": settings.tensor_parallel,
+                "gpu_memory_utilization": settings.gpu_memory_utilization,
                 "seed": settings.seed,
                 "schema": ANSWER_SCHEMA if settings.structured else None,
             }
@@ -58,7 +58,8 @@ class VllmEngine:
 
     def answers(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:
         size = self.settings.batch_size * BATCHES
-        for start in tqdm(range(0, len(requests), size), desc="vllm", unit="batch", leave=False):
+        starts = range(0, len(requests), size)
+        for start in follow(starts, "answers", len(starts), "batch"):
             chunk = [
                 {"key": r.key, "messages": list(r.messages), "seed": r.seed} for r in requests[start : start + size]
             ]

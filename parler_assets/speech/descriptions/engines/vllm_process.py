@@ -60,6 +60,7 @@ def load(settings: dict):
     from vllm.platforms import current_platform
 
     on_cpu = current_platform.is_cpu()
+    share = settings["gpu_memory_utilization"]
     return LLM(
         model=settings["model"],
         revision=settings["revision"],
@@ -72,6 +73,7 @@ def load(settings: dict):
         trust_remote_code=False,
         max_model_len=context(settings),
         seed=settings["seed"],
+        **({} if share is None else {"gpu_memory_utilization": share}),
     )
 
 
@@ -106,7 +108,10 @@ def explained(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"{error}: install the extra vllm, or name an interpreter that has it in PARLER_VLLM_PYTHON"
     first = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}"
+    remedy = ""
+    if "memory utilization" in first.lower().replace("_", " "):
+        remedy = "; free the card, or set describing.gpu_memory_utilization (a share of its memory, 0.9 by default)"
+    return f"{type(error).__name__}: {first}{remedy}"
 
 
 if __name__ == "__main__":
