@@ -6,17 +6,20 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from parler_assets import storage
+from parler_assets.hub.blobs import forget_damaged
 from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.intake import Refusal
 from parler_assets.intake.folders import Folders
 from parler_assets.intake.json_documents import read_json
 from parler_assets.recipe import Base
+from parler_assets.storage import disk
 
 DESCRIPTION = "description_tokenizer"  # folder of a checkpoint whose descriptions have their own tokenizer
+PROVENANCE, MANIFEST = "provenance.json", "manifest.json"
+SEALED = storage.Schema("checkpoint", ["files"])
 _PARTS = ("text_encoder", "audio_encoder", "decoder")
 _WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "README.md", "LICENSE*"]
 _TOKENIZERS = ("tokenizer.json", "spiece.model", "tokenizer.model")
@@ -42,7 +45,7 @@ class BaseCheckpoint:
     path: Path
     digest: str
     revision: str | None
-    licence: str | None
+    licence: str
 
 
 def fetch_base(base: Base, folder: Path, shipped: Path | None = None) -> BaseCheckpoint:
@@ -69,22 +72,38 @@ def fetch_base(base: Base, folder: Path, shipped: Path | None = None) -> BaseChe
     else:
         raise BaseError("no base checkpoint: set base.path to a checkpoint folder or base.repo to a Hub repository")
     validate_base(path)
-    return BaseCheckpoint(path, checkpoint_digest(path), revision, base.licence)
+    if base.repo:
+        _keep_tokenizer(path)
+    return BaseCheckpoint(path, checkpoint_digest(path), revision, base.terms)
+
+
+def _keep_tokenizer(path: Path) -> None:
+    from parler_assets.tts.model.tokenizers import TokenizerError, keep_named_tokenizer
+
+    try:
+        with disk.writing(path):
+            keep_named_tokenizer(path)
+    except TokenizerError as error:
+        raise BaseError(str(error)) from None
 
 
 def _download(repo: str, commit: str, folder: Path) -> Path:
     from huggingface_hub import snapshot_download
 
-    with _explained(f"fetch {repo} at {commit}"):
+    with _explained(f"fetch {repo} at {commit}", folder):
+        forget_damaged(folder)
         return Path(snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=_WANTED))
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explained(what: str, folder: Path) -> Iterator[None]:
     """Turn what the Hub answers, or that it does not, into what to do."""
     try:
-        yield
-    except Exception as error:  # of the Hub, of the network or of the disk: libraries differ, the remedy does not
+        with disk.writing(folder):
+            yield
+    except storage.DiskError:
+        raise
+    except Exception as error:  # of the Hub or of the network: libraries differ, the remedy does not
         raise BaseError(
             f"cannot {what}: {type(error).__name__}; check the connection (HF_TOKEN where access is restricted) and "
             "materialize again, finished files are kept"
@@ -107,6 +126,7 @@ def validate_base(path: Path) -> dict:
         raise BaseError(f"{path}: no config.json, so this is not a checkpoint folder") from None
     except Refusal as error:
         raise BaseError(f"{error}; fetch the checkpoint again") from None
+    _refuse_damaged(path)
     known_files(path)
     missing = [part for part in _PARTS if not isinstance(config.get(part), dict)]
     if missing:
@@ -150,18 +170,35 @@ def codebook_shape(path: Path) -> tuple[int, int]:
 
 
 def checkpoint_digest(path: Path) -> str:
-    """Digest of the files that make a checkpoint behave as it does: weights, configs, tokenizers."""
+    """Digest of the files that make a checkpoint behave as it does: weights, configs, tokenizers.
+
+    Raises:
+        BaseError: it was sealed, and is not what was sealed.
+    """
+    _refuse_damaged(path)
     kept = sorted(f for f in path.iterdir() if f.suffix in (".safetensors", ".json", ".model") and f.is_file())
-    lines = [f"{file.name}:{_sha256_of(file)}" for file in kept if file.name != "provenance.json"]
+    lines = [f"{file.name}:{storage.known_sha256(file)}" for file in kept if file.name not in (PROVENANCE, MANIFEST)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _sha256_of(path: Path) -> str:
-    """Of a file of gigabytes that is asked for at many places: read once, and again when it was touched."""
-    facts = path.stat()
-    return _sha256(path.resolve(), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+def _refuse_damaged(path: Path) -> None:
+    if damage := checkpoint_damage(path):
+        raise BaseError(f"{damage}; materialize the asset that made this checkpoint again, or fetch it again")
 
 
-@lru_cache(maxsize=64)
-def _sha256(path: Path, *_: int) -> str:
-    return storage.sha256_of(path)
+def seal_checkpoint(path: Path) -> None:
+    """Write the digests of a checkpoint's files beside them, last of all."""
+    names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+    names = [name for name in names if name != MANIFEST]  # of the checkpoint that this one was made from
+    SEALED.write(path / MANIFEST, {"files": storage.digests(path, names)})
+
+
+def checkpoint_damage(path: Path) -> str | None:
+    """Which file of a checkpoint that was made here is not what was written; None if all are, or nobody noted it."""
+    try:
+        files = dict(SEALED.read(path / MANIFEST)["files"])
+    except FileNotFoundError:
+        return None
+    except (storage.RecordError, TypeError, ValueError) as error:
+        return str(error)
+    return storage.damage(path, files)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parler_assets import storage
-from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.base import BaseError, checkpoint_digest
 
 
 class InputChanged(RuntimeError):
@@ -31,6 +31,7 @@ class Inputs:
 
         Raises:
             ShardError: a stage is unfinished.
+            BaseError: a checkpoint is damaged.
         """
         manifests = {folder: storage.read_manifest(folder).digest for folder in stages}
         return cls({folder: checkpoint_digest(folder) for folder in checkpoints}, manifests)
@@ -46,7 +47,7 @@ class Inputs:
         """To be called when its weights are loaded: they are those of the digest if it is the same after."""
         try:
             found = checkpoint_digest(folder)
-        except OSError:  # it is being replaced at this moment
+        except (OSError, BaseError):  # it is being replaced at this moment
             found = None
         _same(folder, self.checkpoints[folder], found)
 

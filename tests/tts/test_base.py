@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from parler_assets import storage
+from parler_assets.storage import files
 from parler_assets.tts.base import checkpoint_digest
 
 
@@ -19,8 +19,10 @@ def checkpoint(tmp_path):
 
 def test_a_checkpoint_is_read_once(checkpoint, monkeypatch):
     read: list[str] = []
-    sha256_of = storage.sha256_of
-    monkeypatch.setattr(storage, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    sha256_of = files.sha256_of
+    monkeypatch.setattr(files, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    for file in checkpoint.iterdir():
+        os.utime(file, (1, 1))  # not written a moment ago: such a file is read again
     assert checkpoint_digest(checkpoint) == checkpoint_digest(checkpoint) == checkpoint_digest(checkpoint / ".")
     assert sorted(read) == ["config.json", "model.safetensors"]
 

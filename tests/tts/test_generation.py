@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import numpy as np
@@ -31,6 +32,11 @@ SHAPES = {
 def model(request, tmp_path_factory):
     folder = write_tiny_checkpoint(tmp_path_factory.mktemp("base"), **SHAPES[request.param], initializer_factor=0.3)
     return ParlerTTSForConditionalGeneration.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +110,7 @@ def test_guidance_moves_away_from_speech_without_a_description(model, inputs):
 
 
 def test_going_on_from_audio(model, inputs):
-    """Greedy speech goes on from its own beginning as it went on the first time."""
+    """Greedy speech continues from its own beginning as it continued the first time."""
     whole = speak(model, inputs, do_sample=False, min_new_tokens=LENGTH)
     beginning = torch.stack([code[:, :12] for code in whole.codes])
     again = speak(model, inputs, do_sample=False, min_new_tokens=LENGTH, audio_codes=beginning)
@@ -195,9 +201,44 @@ def test_auto_is_what_lies_in_the_file(model, tmp_path, options, dtype):
     assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
 
 
-def test_what_cannot_be_done_is_refused(model, tmp_path):
-    with pytest.raises(ValueError, match="lies on one device"):
-        ParlerTTSForConditionalGeneration.from_pretrained(model.source, device_map="balanced")
+@pytest.mark.parametrize(("said", "dtype"), [("float16", torch.float16), ("", torch.bfloat16)])
+def test_auto_asks_the_configuration_before_the_file(plain, tmp_path, said, dtype):
+    half = ParlerTTSForConditionalGeneration.from_pretrained(plain, torch_dtype=torch.bfloat16)
+    half.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["torch_dtype"]
+    (tmp_path / "config.json").write_text(json.dumps(config | ({"dtype": said} if said else {})))
+    assert ParlerTTSForConditionalGeneration.from_pretrained(tmp_path, dtype="auto").dtype == dtype
+
+
+@pytest.mark.parametrize("place", ["cpu", {"": "cpu"}, torch.device("cpu"), {"decoder": "cpu", "text_encoder": "cpu"}])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16", "torch.bfloat16"])
+def test_one_device_and_one_type_in_every_spelling(plain, place, dtype):
+    loaded = ParlerTTSForConditionalGeneration.from_pretrained(plain, device_map=place, dtype=dtype)
+    assert (loaded.device, loaded.dtype) == (torch.device("cpu"), torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"device_map": "balanced"}, "lies on one device"),
+        ({"device_map": "balanced_low_0"}, "lies on one device"),
+        ({"device_map": "sequential"}, "lies on one device"),
+        ({"device_map": {"decoder": "cpu", "text_encoder": "disk"}}, "lies on one device"),
+        ({"device_map": "gpu"}, "no device: give 'cpu'"),
+        ({"device_map": {"": "gpu"}}, "no device: give 'cpu'"),
+        ({"dtype": "bf16"}, "all weights have one type"),
+        ({"torch_dtype": "half precision"}, "all weights have one type"),
+        ({"dtype": torch.int8}, "all weights have one type"),
+        ({"dtype": {"decoder": torch.bfloat16}}, "all weights have one type"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(plain, options, said):
+    with pytest.raises(ValueError, match=said):
+        ParlerTTSForConditionalGeneration.from_pretrained(plain, **options)
+
+
+def test_saving_does_not_publish(model, tmp_path):
     with pytest.raises(ValueError, match="parler-assets release"):
         model.save_pretrained(tmp_path, push_to_hub=True)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from parler_assets.tts.training import launch, metrics
+from parler_assets.tts.training import assembly, launch, metrics
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, step_folder
 from parler_assets.tts.training.launch import run_training
+from parler_assets.tts.training.loop import FineTuner
 from parler_assets.tts.training.ranks import CONFIG, LAUNCHER, WORKER
-from parler_assets.tts.training.states import seal
+from parler_assets.tts.training.states import made_by, seal
+from parler_assets.tts.training.worker import train
 from tests.support import victims
-from tests.support.trainings import Place, measured, one_thread, settings
+from tests.support.trainings import Place, in_this_process, measured, one_thread, settings, write_base
 
 __all__ = ["one_thread"]
 
@@ -96,15 +101,72 @@ def test_a_training_is_followed_and_gives_what_one_process_gives(finished, undis
     assert (result.checkpoint / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("lost", [("manifest.json",), ("manifest.json", "provenance.json")])
+def test_a_checkpoint_that_lost_its_digests_gets_them_again(place, finished, lost):
+    folder = finished[0].checkpoint
+    before = {name: (folder / name).read_bytes() for name in lost}
+    for name in lost:
+        (folder / name).unlink()
+    found = launch._finished(Job.read(finished[0].folder / "job.json"))
+    if len(lost) == 1:
+        assert found
+        assert (folder / "manifest.json").read_bytes() == before["manifest.json"]
+        assert run(place, "finished").reused
+    else:  # nobody knows what it was made from: it is made again
+        assert found is None
+        for name, content in before.items():
+            (folder / name).write_bytes(content)
+
+
 def test_a_finished_training_is_reused_until_something_changes(place, finished, stand_in):
     first, _ = finished
     again = run(place, "finished", log_every=5, save_every=7)
     assert (again.reused, again.digest, again.metrics) == (True, first.digest, first.metrics)
     with pytest.raises(KeyboardInterrupt):
         run(place, "finished", interrupt, learning_rate=0.02)
-    assert not (first.folder / "checkpoints").exists()
     assert [line["step"] for line in metrics.read_lines(first.folder / "metrics.jsonl")] == [0, 1]
     assert first.checkpoint.is_dir()
+
+
+def no_room(*_):
+    raise TrainingRefused("no room")
+
+
+def no_disk(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "fails"),
+    [
+        (assembly.checkpoints, "check_room", no_room),
+        (assembly.memory, "refuse_if_too_large", no_room),
+        (assembly, "load_base", no_disk),
+        (Job, "write", no_disk),
+    ],
+)
+def test_a_training_that_never_begins_costs_the_one_before_nothing(place, undisturbed, monkeypatch, part, name, fails):
+    """Other settings are tried and refused; with the old ones again not one update is made twice."""
+    folder = f"tried {name}"
+    shutil.copytree(undisturbed.folder, place.folder / folder)
+    monkeypatch.setattr(launch, "_process", in_this_process)
+    monkeypatch.setattr(FineTuner, "update", lambda *_: pytest.fail("an update was made again"))
+    with monkeypatch.context() as patch:
+        patch.setattr(part, name, fails)
+        with pytest.raises((TrainingRefused, OSError), match=r"no room|No space"):
+            run(place, folder, learning_rate=0.02)
+    result = run(place, folder)
+    assert (result.updates, result.digest) == (12, json.loads(undisturbed.record.read_text())["digest"])
+    assert measured(Job.read(place.folder / folder / "job.json")) == measured(undisturbed)
+
+
+def test_the_states_of_another_training_go_when_this_one_begins(place, undisturbed, monkeypatch):
+    shutil.copytree(undisturbed.folder, place.folder / "other settings")
+    monkeypatch.setattr(launch, "_process", in_this_process)
+    result = run(place, "other settings", max_steps=2, save_every=1, evaluate_every=1)
+    job = Job.read(result.folder / "job.json")
+    assert result.updates == 2
+    assert {made_by(state) for part in (job.best, job.checkpoints) for state in part.iterdir()} == {job.fingerprint}
 
 
 def test_a_killed_process_is_explained_and_the_training_goes_on(place, undisturbed, monkeypatch):
@@ -260,6 +322,15 @@ def test_a_damaged_state_is_put_aside_before_a_process_starts(place, stand_in, c
     assert [line["step"] for line in metrics.read_lines(job.metrics)] == [3, 0, 1]
 
 
+@pytest.mark.parametrize("kind", ["weights", "config"])
+def test_a_base_that_is_replaced_after_the_start_is_not_trained_on(place, kind):
+    job = place.job(f"replaced-{kind}", settings())
+    other = dataclasses.replace(job, base=place.folder / f"other-{kind}")
+    write_base(other.base, **({"seed": 5} if kind == "weights" else {"rope": False}))
+    with pytest.raises(TrainingRefused, match="was replaced while it was trained on"):
+        train(other)
+
+
 def test_metrics_that_cannot_be_reported_do_not_end_training(place, stand_in):
     seen = []
 
@@ -279,6 +350,35 @@ def test_a_process_that_fails_leaves_the_end_of_its_log(place, monkeypatch):
     monkeypatch.setattr(launch, "command", lambda job: [sys.executable, "-c", code])
     with pytest.raises(TrainingFailed, match=r"(?s)code 3.*no checkpoint.*there was no GPU"):
         run(place, "failing")
+
+
+TORCHRUN = """
+Other Failures:
+[0]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : -15 (pid: 31510)  (SIGTERM)
+Root Cause (first observed failure):
+[0]:
+  time      : 2026-11-30_07:35:47
+  rank      : 1 (local_rank: 1)
+  exitcode  : {0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("-9 (pid: 31511)  (SIGKILL)", "was ended by SIGKILL (often: the machine ran out of memory) in its process 1"),
+        ("-7 (pid: 31511)  (SIGBUS)", "was ended by SIGBUS in its process 1"),
+    ],
+)
+def test_the_process_of_several_that_was_killed_is_named(cause: str, said: str):
+    assert launch.ended_how(1, TORCHRUN.format(cause)) == said
+
+
+@pytest.mark.parametrize(("code", "said"), [(3, "ended with code 3"), (-11, "was ended by SIGSEGV")])
+def test_one_process_says_how_it_ended(code: int, said: str):
+    assert launch.ended_how(code, "update 4 of 60") == said
 
 
 def test_a_refusal_inside_the_process_is_raised_as_one(place, monkeypatch):

@@ -16,7 +16,7 @@ from transformers import AutoFeatureExtractor, AutoTokenizer
 from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.base import BaseError, known_files, validate_base
 from parler_assets.tts.model.config import ParlerTTSConfig
-from parler_assets.tts.model.loading import CheckpointError, _fitting, _published
+from parler_assets.tts.model.loading import CheckpointError, fitting, published_names
 from parler_assets.tts.model.tokenizers import load_tokenizers
 from tests.support import published_layouts
 from tests.support.bounded import outcome
@@ -37,7 +37,7 @@ def test_published_sizes(layout, tmp_path):
     with torch.device("meta"):
         model = ParlerTTSForConditionalGeneration(ParlerTTSConfig(**content))
         tensors = {name: torch.empty(shape) for name, shape in names.items()}
-    assert _fitting(model, _published(tensors), tmp_path).keys() == model.state_dict().keys()
+    assert fitting(model, published_names(tensors), tmp_path).keys() == model.state_dict().keys()
     assert model.config.sampling_rate == 44100
     assert model.config.decoder.pattern.end == 1024
 
@@ -159,7 +159,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused_before_anything_is_made(
     assert (kind, "CheckpointError" in said, field in said) == ("raised", True, True), said
 
 
-def test_links_that_leave_a_checkpoint_are_neither_copied_nor_published(tmp_path: Path):
+def test_links_that_leave_a_checkpoint_are_neither_copied_norpublished_names(tmp_path: Path):
     folder = tmp_path / "linked"
     shutil.copytree(CHECKPOINT, folder)
     (tmp_path / "secret").write_text("secret")

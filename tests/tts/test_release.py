@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from parler_assets import storage
-from parler_assets.recipe import Release, load_recipe
+from parler_assets.recipe import Base, Release, load_recipe
 from parler_assets.tts.base import checkpoint_digest
+from parler_assets.tts.release.cards import data_card, model_card
 from parler_assets.tts.release.hub import HubError, Push
 from parler_assets.tts.release.licences import licence_problems
 from parler_assets.tts.release.publish import Lineage, refusals
@@ -82,7 +83,8 @@ def test_a_scorecard_of_another_checkpoint_is_no_reason_to_publish(tmp_path: Pat
     training_set, card = write_set(tmp_path, base), tmp_path / "card"
     digests = {"this": checkpoint_digest(base), "another": "0123456789abcdef", "unsaid": None}
     if scored in digests:
-        storage.write_json(card / "scorecard.json", {"scores": [], "checkpoint": digests[scored]})
+        card_of = {"scores": [], "differences": [], "missing": [], "checkpoint": digests[scored]}
+        storage.write_json(card / "scorecard.json", card_of)
     release = Release(repo="me/voice", licence="CC0-1.0", voice_consent="they agreed to it")
     recipe = load_recipe("sample")
     recipe = recipe.model_copy(
@@ -91,6 +93,36 @@ def test_a_scorecard_of_another_checkpoint_is_no_reason_to_publish(tmp_path: Pat
     found = refusals(recipe, Lineage(base, training_set, card, {}, {}, {}, "base", "digest"))
     assert any("0123456789abcdef" in line and "materialize" in line for line in found) is (scored == "another")
     assert any("no scorecard" in line for line in found) is (scored == "nothing")
+
+
+@pytest.mark.parametrize(
+    ("base", "refused"),
+    [({"repo": "a/b"}, True), ({"path": "c"}, True), ({"repo": "a/b", "licence": "CC0-1.0"}, False), ({}, False)],
+)
+def test_a_base_whose_licence_nobody_stated_is_not_released_as_ours(tmp_path: Path, base: dict, refused: bool):
+    folder = write_base(tmp_path / "base")
+    lineage = Lineage(folder, write_set(tmp_path, folder), tmp_path / "card", {}, {}, {}, "base", "digest")
+    release = Release(repo="me/voice", licence="CC0-1.0", voice_consent="they agreed to it")
+    recipe = load_recipe("sample").model_copy(update={"release": release, "base": Base.model_validate(base)})
+    said = "the base checkpoint (not stated): its licence is not known"
+    assert any(line.startswith(said) for line in refusals(recipe, lineage)) is refused
+    assert ("(licence: not stated)" in model_card(recipe, lineage)) is refused
+
+
+def test_a_card_names_files_and_no_folder_of_this_machine(tmp_path: Path):
+    folder = write_base(tmp_path / "base")
+    lineage = Lineage(folder, write_set(tmp_path, folder), tmp_path / "card", {}, {}, {}, "base", "digest")
+    recipe = load_recipe("sample")
+    own = {name: str(tmp_path / f"own-{name}") for name in ("edges", "labels", "prompt", "model")}
+    for name in own:
+        (tmp_path / f"own-{name}").write_text("{{ style }}")
+    describing = recipe.describing.model_copy(update={"prompt": own["prompt"], "model": own["model"]})
+    binning = recipe.binning.model_copy(update={"edges": own["edges"], "labels": own["labels"]})
+    release = Release(repo="me/voice", licence="CC0-1.0", voice_consent="they agreed to it")
+    recipe = recipe.model_copy(update={"release": release, "describing": describing, "binning": binning})
+    cards = model_card(recipe, lineage) + data_card(recipe, lineage, [])
+    assert str(tmp_path) not in cards
+    assert all(f"own-{name}" in cards for name in own)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +136,8 @@ def test_a_scorecard_of_another_checkpoint_is_no_reason_to_publish(tmp_path: Pat
         ("CC-BY-SA-4.0", "CC-BY-SA-4.0", None),
         ("CC-BY-ND-4.0", "CC-BY-ND-4.0", "derivatives"),
         ("unknown", "Apache-2.0", "not known"),
+        ("not stated", "Apache-2.0", "not known"),
+        ("CC0-1.0, not stated", "CC0-1.0", "not known"),
         ("CC-BY-4.0, unknown", "Apache-2.0", "not known"),
     ],
 )

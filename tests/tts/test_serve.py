@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import types
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,11 +26,12 @@ from safetensors.torch import load_file, save_file
 from parler_assets.recipe import Describing, Evaluation
 from parler_assets.speech.audio import decode
 from parler_assets.tts.data.texts import TextLengths, sentences_of
-from parler_assets.tts.serving.app import speech_app
+from parler_assets.tts.serving.app import Serving, speech_app
+from parler_assets.tts.serving.chunks import CHUNK, chunks, opened
 from parler_assets.tts.serving.plan import Request
 from parler_assets.tts.serving.remarks import ended_early
 from parler_assets.tts.serving.synthesizer import Synthesizer, load_synthesizer
-from parler_assets.tts.serving.text import CHUNK, SayError, chunks, clean, opened
+from parler_assets.tts.serving.text import SayError, clean, decodable
 from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.voice import BrokenCheckpoint, Utterance
 from parler_assets.web.guard import policy_for
@@ -58,6 +60,9 @@ class Tone:
         time_axis = [np.arange(len(text) * PER_CHARACTER) / self.rate for text in texts]
         return [Utterance(np.sin(2500 * t).astype(np.float32) * 0.3, self.rate, 0.1, True) for t in time_axis]
 
+    def unknown(self, letters):
+        return {letter for letter in letters if "LATIN" not in unicodedata.name(letter, "")}
+
 
 @pytest.fixture(autouse=True)
 def describing(monkeypatch):
@@ -72,13 +77,13 @@ def tone():
 
 
 @contextmanager
-def running(synthesizer: Synthesizer, policy=None):
+def running(synthesizer: Synthesizer, **serving):
     """The address of a server that runs on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(speech_app(synthesizer, policy=policy), host="127.0.0.1", port=port, log_level="error")
+        uvicorn.Config(speech_app(synthesizer, Serving(**serving)), host="127.0.0.1", port=port, log_level="error")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -102,7 +107,8 @@ def client(address):
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
 def test_files_of_each_format_hold_the_speech(client, kind):
-    answer = client.audio.speech.create(model="parler", voice="Jerry", input="Hello there.", response_format=kind)
+    asked = {"model": "parler", "voice": "Jerry", "input": "Hello there.", "response_format": kind}
+    answer = client.audio.speech.create(**asked, extra_body={"stream": False})
     clip = decode(answer.read())
     assert clip.rate == 16000
     assert clip.seconds == pytest.approx(12 * PER_CHARACTER / 16000, abs=0.15)
@@ -115,20 +121,23 @@ def test_pcm_is_streamed_while_it_is_made(client):
     ) as answer:
         pieces = list(answer.iter_bytes(4096))
     samples = np.frombuffer(b"".join(pieces), "<i2")
-    assert len(samples) > PER_CHARACTER * len(text) * 0.95
+    assert len(samples) > PER_CHARACTER * len(text) * 0.95 * 24000 / 16000
     assert answer.headers.get("transfer-encoding") == "chunked"
 
 
-@pytest.mark.parametrize(("kind", "header"), [("wav", 44), ("mp3", 288), ("flac", 86)])
+@pytest.mark.parametrize(("kind", "header"), [("wav", 44), ("mp3", 0), ("flac", 86)])
 def test_a_streamed_file_is_the_file_but_for_the_lengths_in_its_header(client, kind, header):
-    asked = {"model": "m", "voice": "Talia", "input": "A few words. " * 30, "response_format": kind}
-    whole = client.audio.speech.create(**asked).read()
-    with client.audio.speech.with_streaming_response.create(**asked, extra_body={"stream": True}) as answer:
+    asked = {"model": "m", "voice": "Talia", "input": "a few words, " * 15, "response_format": kind}
+    whole = client.audio.speech.create(**asked, extra_body={"stream": False}).read()
+    with client.audio.speech.with_streaming_response.create(**asked, extra_body={"stream": None}) as answer:
         assert answer.headers.get("transfer-encoding") == "chunked"
         streamed = b"".join(answer.iter_bytes())
-    assert len(streamed) == pytest.approx(len(whole), rel=0.02)
+    assert kind == "mp3" or len(streamed) == pytest.approx(len(whole), rel=0.02)
     if kind == "flac":
         assert streamed[header:] == whole[header:]
+    if kind == "mp3":
+        # without a count of frames, a decoder does not cut off the encoder's own delay: four frames of 36 ms
+        assert decode(streamed).seconds == pytest.approx(decode(whole).seconds, abs=0.16)
     if kind == "wav":
         both = [np.frombuffer(data[header:], "<i2").astype(int) for data in (whole, streamed)]
         assert abs(both[0] - both[1]).max() <= 1
@@ -140,7 +149,7 @@ def test_events_carry_the_audio_in_pieces(address):
     events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
     assert events[-1] == {"type": "speech.audio.done"}
     sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
-    assert len(sound) == 2 * 12 * PER_CHARACTER
+    assert len(sound) == 2 * 12 * PER_CHARACTER * 24000 / 16000
 
 
 @pytest.mark.parametrize(("speed", "rate"), [(1.0, RATES[3]), (0.25, RATES[0]), (1.25, RATES[5]), (4.0, RATES[6])])
@@ -149,8 +158,8 @@ def test_speed_chooses_the_rate(client, tone, speed, rate):
     assert tone.heard[-1][1] == f"Talia, default, {rate}"
 
 
-def test_instructions_replace_the_description(client, tone):
-    client.audio.speech.create(model="m", voice="jerry", input="One.", instructions="He mumbles.")
+def test_a_description_replaces_the_sentence(client, tone):
+    client.audio.speech.create(model="m", voice="jerry", input="One.", extra_body={"description": "He mumbles."})
     client.audio.speech.create(model="m", voice="jerry", input="Two.", extra_body={"style": "happy"})
     assert tone.heard == [("One.", "He mumbles."), ("Two.", "Jerry, happy, moderate speed")]
 
@@ -162,15 +171,16 @@ def test_instructions_replace_the_description(client, tone):
         ({"input": ""}, "nothing to say"),
         ({"input": "🙂 🙃"}, "nothing to say"),
         ({"input": "добрый день"}, "another script"),
-        ({"input": "word " * 5000}, "split"),
+        ({"input": "word " * 5000}, "split it"),
+        ({"input": "<break time='99s'/> Hi."}, "at most 10"),
         ({"extra_body": {"style": "furious"}}, "default, happy"),
         ({"extra_body": {"rate": "breakneck"}}, "quite fast"),
         ({"input": "<p></p>"}, "nothing to say"),
         ({"input": "日本語のテキスト"}, "another script"),
         ({"input": "مرحبا بالعالم"}, "another script"),
-        ({"response_format": "aac"}, "response_format"),
+        ({"response_format": "ape"}, "response_format"),
         ({"input": "a" * 3000}, "a word of 3000 characters"),
-        ({"instructions": "very " * 6000}, "a description of 30000 characters"),
+        ({"extra_body": {"description": "very " * 6000}}, "a description of 30000 characters"),
         ({"instructions": "🙂"}, "no word"),
     ],
 )
@@ -241,7 +251,7 @@ def test_one_request_that_the_model_fails_on_fails_alone(address, tone):
 
 
 def test_a_short_request_does_not_wait_for_long_ones(address, tone):
-    tone.pause = 0.05
+    tone.pause = 0.8  # long beside what a loaded machine needs to take a request in
     long = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(20)])
 
     def ask(text):
@@ -268,7 +278,7 @@ def test_other_sites_read_nothing(address, headers, path):
 def test_an_allowed_site_asks_as_browsers_do(tone):
     policy = policy_for(origins=["https://studio.example"])
     told = {"origin": "https://studio.example", "access-control-request-method": "POST"}
-    with running(Synthesizer(tone, SETTINGS, Describing()), policy) as url:
+    with running(Synthesizer(tone, SETTINGS, Describing()), policy=policy) as url:
         allowed = httpx.options(
             f"{url}/v1/audio/speech", headers=told | {"access-control-request-headers": "content-type"}
         )
@@ -297,7 +307,7 @@ def test_a_client_that_leaves_costs_at_most_what_is_being_spoken(address, tone):
 def test_a_client_that_leaves_before_its_file_is_made_frees_the_queue(address, tone):
     tone.pause = 0.4
     text = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(30)])
-    body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "wav"}
+    body = {"model": "m", "voice": "Jerry", "input": text, "response_format": "wav", "stream": False}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{address}/v1/audio/speech", json=body, timeout=0.3)
     assert wait_for(lambda: httpx.get(f"{address}/health").json()["waiting"] == 0)
@@ -307,7 +317,7 @@ def test_a_client_that_leaves_before_its_file_is_made_frees_the_queue(address, t
 
 def test_a_full_queue_refuses_whole_requests(address, client, tone):
     tone.pause = 0.5
-    text = " ".join([f"Sentence number {n}, {'x' * 120}." for n in range(25)])
+    text = " ".join([f"Sentence number {n}, {'x' * 120}." for n in range(120)])
 
     def ask(_):
         try:
@@ -338,16 +348,18 @@ def test_sound_comes_before_the_speech_is_finished(address, tone):
     with httpx.stream("POST", f"{address}/v1/audio/speech", json=body) as answer:
         pieces = answer.iter_raw()
         first = next(pieces)
-        assert len(first) == 2000
+        assert not go_on.is_set()
         go_on.set()
-        assert len(b"".join(pieces)) == 1000
+        assert len(first + b"".join(pieces)) == 1500 * 2 * 24000 / 16000
     assert tone.sizes == [], "nothing was spoken as a whole"
 
 
 def test_what_is_wrong_with_the_speech_is_said_in_a_header(client, tone, monkeypatch):
     cut = [Utterance(np.zeros(1600, np.float32), 16000, 0.1, False)]
     monkeypatch.setattr(tone, "speak", lambda *_: cut)
-    answer = client.audio.speech.with_raw_response.create(model="m", voice="Jerry", input="Hello.")
+    answer = client.audio.speech.with_raw_response.create(
+        model="m", voice="Jerry", input="Hello.", extra_body={"stream": False}
+    )
     assert "silent" in answer.headers["x-parler-remarks"]
 
 
@@ -362,7 +374,7 @@ def test_parts_of_a_long_text_continue_from_its_first_as_say_lets_them(stream):
     body = {"input": LONG, "voice": "Talia", "response_format": "pcm", "stream": stream}
     with running(Synthesizer(served, BRIEF, Describing())) as url:
         answer = httpx.post(f"{url}/v1/audio/speech", json=body)
-    assert len(answer.content) == 2 * len(said.samples)
+    assert len(answer.content) == pytest.approx(2 * len(said.samples) * 24000 / 16000, abs=2)
     assert (served.sizes, served.after, served.seeds) == (told.sizes, told.after, told.seeds)
     assert served.heard == told.heard
 
@@ -418,7 +430,7 @@ SHORT = SETTINGS.model_copy(update={"max_seconds": 0.5})
 @pytest.mark.parametrize(("change", "remark"), [(silenced, "is silent"), (never_ending, "did not end by itself")])
 def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, remark, tmp_path):
     synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
-    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
+    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav", "stream": False}
     with running(synthesizer) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
         events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
@@ -434,7 +446,7 @@ def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, 
 
 def test_a_checkpoint_that_computes_no_numbers_is_answered_with_500(tmp_path):
     synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
-    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav"}
+    asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav", "stream": False}
     with running(synthesizer) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
         events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
@@ -466,7 +478,7 @@ def wait_for(condition, seconds: float = 20) -> bool:
 
 
 def test_voices_models_and_health(address, client):
-    assert httpx.get(f"{address}/v1/audio/voices").json()["voices"] == ["Jerry", "Talia"]
+    assert [voice["id"] for voice in httpx.get(f"{address}/v1/audio/voices").json()["voices"]] == ["Jerry", "Talia"]
     assert [model.id for model in client.models.list()] == ["parler"]
     assert httpx.get(f"{address}/health").json()["status"] == "ok"
 
@@ -485,22 +497,22 @@ def test_chunks_lose_no_letter_and_keep_their_limit(text):
     ("text", "plain"),
     [
         ("<speak>Hello <b>there</b></speak>", "Hello there"),
-        ("It's 5 o'clock 🙂!", "It's 5 o'clock!"),
-        ("<p>you &amp; me &lt;3</p>", "you and me 3"),
+        ("It's 5 o'clock 🙂!", "It's five o'clock!"),
+        ("<p>you &amp; me &lt;3</p>", "you and me less than three"),  # a heart or a comparison: no number is left out
         ("naïve café\n\tad hoc", "naïve café ad hoc"),
         ("if a < b and c > d, stop.", "if a less than b and c greater than d, stop."),
         ("a<b and b>c", "a less than b and b greater than c"),
-        ('<p class="big" id=x>One</p><br/>two<!-- not this -->', "One two"),
+        ('<p class="big" id=x>One</p><br/>two<!-- not this -->', "One. two"),
         ("open the <door> now", "open the door now"),
         (
             "AT&T pays $3.50, $1, £2.00 or €1,000 (50 %)",
-            "AT and T pays 3 dollars 50, 1 dollar, 2 pounds or 1,000 euros (50 percent)",
+            "AT and T pays three dollars and fifty cents, one dollar, two pounds or one thousand euros (fifty percent)",
         ),
         (
             "$3 million at 20 °C, 5€ = 1+1 ± 2",
-            "3 million dollars at 20 degrees Celsius, 5 euros equals 1 plus 1 plus or minus 2",
+            "three million dollars at twenty degrees Celsius, five euros equals one plus one plus or minus two",
         ),
-        ("Title\n=====\nText --- more", "Title Text more"),
+        ("Title\n=====\nText --- more", "Title. Text more"),
         ("hel\u200blo so\u00adft \ufefffi\u2060sh", "hello soft fish"),
         ("cafe\u0301 👩\u200d🚀 go", "café go"),
         ("# The title\n\nThe text.", "The title. The text."),
@@ -509,10 +521,23 @@ def test_chunks_lose_no_letter_and_keep_their_limit(text):
         ("A title\n\nand its text", "A title. and its text"),
         ("see [the words](https://a.b/c) and **bold** and *marked*", "see the words and bold and *marked*"),
         (f"Read https://example.org/{'x' * 300}?q=1, please.", "Read link, please."),
+        ("| a | b |\n|---|---|\n| 1 | two |\n| 3 | |\n\nafter", "a, b. one, two. three. after"),
+        ("```python\nprint('x')\n```\nand `code` here", "print('x'). and code here"),
+        ("1. One\n2. Two\n   - nested\n\n> said\n\nlast", "one, One. two, Two. nested. said. last"),
+        ("*She walks away slowly and smiles.* Hi, *really*!", "She walks away slowly and smiles. Hi, *really*!"),
+        ("snake_case_name and 2**8", "snake_case_name and two**eight"),
+        ("x² + 3½ = ½ m", "x squared plus three and a half equals one half m"),
+        ("H<sub>2</sub>O, <sub alias='World Wide Web'>WWW</sub>", "H two O, World Wide Web"),
+        ("<emphasis level='strong'>now</emphasis> <emphasis level='none'>or</emphasis> never", "*now* or never"),
+        ("<script>alert(1)</script>x<style>p{}</style>", "x"),
+        ("    no code\n        at all", "no code at all"),
+        ("- [ ] to do\n- [x] done[^1]", "to do. done."),
+        ("a\x08b \ud800c \ue000900\ue001d", "ab c 900 d"),
+        (f"blob {'Zm9v' * 80} end", "blob end"),
     ],
 )
 def test_markup_and_emoji_are_not_read_out(text, plain):
-    assert clean(text) == plain
+    assert " ".join(clean(decodable(text)).replace("nine hundred", "900").split()) == plain
 
 
 def test_say_joins_the_chunks_with_pauses():
@@ -579,7 +604,7 @@ def test_chunks_fit_the_seconds_the_recipe_allows():
     synthesizer = Synthesizer(Tone(), SETTINGS.model_copy(update={"max_seconds": 8}), Describing())
     assert synthesizer.longest("moderate speed") == 104
     assert synthesizer.longest("very slowly") < synthesizer.longest("very fast") < CHUNK
-    pieces, _ = synthesizer.check(Request("word " * 100, "Jerry"))
+    pieces = synthesizer.plan(Request("word " * 100, "Jerry")).parts
     assert max(map(len, pieces)) <= 104
 
 
@@ -652,7 +677,13 @@ def test_what_stays_too_short_is_named(streamed):
     spoken = Synthesizer(Brief(), SETTINGS, Describing()).speak(Request(f"{'a' * 150}. {'b' * 150}.", "Talia"))
     assert [remark.split(" ended")[0] for remark in spoken.remarks] == ["part 1 of 2", "part 2 of 2"]
     assert "words are missing" in spoken.remarks[0]
-    asked = {"model": "m", "input": f"“Zoë Ł” {'a' * 150}.", "voice": "Talia", "response_format": "wav"}
+    asked = {
+        "model": "m",
+        "input": f"“Zoë Ł” {'a' * 150}.",
+        "voice": "Talia",
+        "response_format": "wav",
+        "stream": False,
+    }
     with running(Synthesizer(Brief(), SETTINGS, Describing())) as url:
         answer = httpx.post(f"{url}/v1/audio/speech", json=asked | ({"stream_format": "sse"} if streamed else {}))
         counts = httpx.get(f"{url}/health").json()["chunks"]
@@ -669,11 +700,12 @@ def test_speech_that_was_given_out_already_is_named_and_not_repeated():
         return [Utterance(np.full(3000, 0.1, np.float32), 16000, 0.1, True) for _ in texts]
 
     tone.stream = stream
-    asked = {"model": "m", "input": TWO, "voice": "Talia", "response_format": "pcm", "stream_format": "sse"}
+    one = "The old boat walks behind the station and the red teacher sleeps above it."
+    asked = {"model": "m", "input": one, "voice": "Talia", "response_format": "pcm", "stream_format": "sse"}
     with running(Synthesizer(tone, SETTINGS, Describing())) as url:
         answer = httpx.post(f"{url}/v1/audio/speech", json=asked)
     events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
-    assert sum(len(base64.b64decode(event["audio"])) for event in events[:-1]) == 2 * 3000
+    assert sum(len(base64.b64decode(event["audio"])) for event in events[:-1]) == 2 * 3000 * 3 // 2
     assert "words are missing" in events[-1]["remarks"][0]
     assert tone.sizes == []
 

@@ -26,6 +26,7 @@ from parler_assets.tts.synthesis.rates import RATES
 from parler_assets.tts.synthesis.samples import synthesize_samples
 from parler_assets.tts.synthesis.voice import Utterance
 from tests.support.evaluation_samples import PITCHES, buzz
+from tests.support.stored_files import DAMAGES
 
 TEXTS = ["open the door", "the cat sat on the mat", "rain fell all day"]
 STYLES = ["happy", "sad"]
@@ -289,7 +290,8 @@ def test_a_killed_run_continues_at_the_missing_batch(workshop, monkeypatch):
     assert len(ObedientVoice.batches) == 4
 
 
-def test_a_kill_within_a_batch_loses_only_what_had_not_ended(workshop, monkeypatch):
+@pytest.mark.parametrize("damage", [None, *DAMAGES])
+def test_a_kill_within_a_batch_loses_only_what_had_not_ended(workshop, monkeypatch, damage):
     speak = ObedientVoice.speak_each
 
     def fail(self, *arguments):
@@ -301,10 +303,13 @@ def test_a_kill_within_a_batch_loses_only_what_had_not_ended(workshop, monkeypat
     monkeypatch.setattr(ObedientVoice, "speak_each", fail)
     with pytest.raises(KeyboardInterrupt):
         samples_of(workshop)
-    assert len([*(workshop / "samples").glob("part-sample-*.parquet")]) == 2
+    kept = [*(workshop / "samples").glob("part-sample-*.parquet")]
+    assert len(kept) == 2
+    if damage:
+        DAMAGES[damage](kept[0])
     monkeypatch.setattr(ObedientVoice, "speak_each", speak)
     samples_of(workshop)
-    assert [len(texts) for _, texts in ObedientVoice.batches] == [4, 4, 4, 2, 4]
+    assert [len(texts) for _, texts in ObedientVoice.batches] == [4, 4, 4, 3 if damage else 2, 4]
     assert not [*(workshop / "samples").glob("part-sample-*")]
 
 
@@ -319,12 +324,17 @@ def test_samples_of_a_smaller_recipe_are_taken_over_one_by_one(workshop):
     assert before.items() <= after.items()
 
 
-def test_a_damaged_shard_costs_its_own_samples(workshop):
-    path = workshop / "samples" / samples_of(workshop).manifest.shards[-1].file
-    path.write_bytes(path.read_bytes()[:-100])
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("more", "new"), [({}, 0), ({"rates": ["quite slowly", "moderate speed", "quite fast"]}, 8)])
+def test_a_damaged_shard_costs_its_own_samples(workshop, damage, more, new):
+    first = samples_of(workshop)
+    before = {row["id"]: row["audio"] for row in storage.read(first.folder).to_pylist()}
+    DAMAGES[damage](first.folder / first.manifest.shards[-1].file)
     ObedientVoice.batches = []
-    samples_of(workshop, rates=["quite slowly", "moderate speed", "quite fast"])
-    assert sum(len(texts) for _, texts in ObedientVoice.batches) == 8 + 4, "the new ones, and those of the shard"
+    samples_of(workshop, **more)
+    assert sum(len(texts) for _, texts in ObedientVoice.batches) == new + 4, "the new ones, and those of the shard"
+    after = {row["id"]: row["audio"] for row in storage.read(first.folder).to_pylist()}
+    assert before.items() <= after.items()
 
 
 def test_rows_of_a_half_finished_run_with_other_settings_are_found_too(workshop, monkeypatch):

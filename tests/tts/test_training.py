@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -19,7 +20,7 @@ from parler_assets.tts import ParlerTTSForConditionalGeneration
 from parler_assets.tts.data import HELD_OUT, open_split
 from parler_assets.tts.data.collate import Collator
 from parler_assets.tts.model.tokenizers import load_tokenizers
-from parler_assets.tts.training import checkpoints, memory, metrics
+from parler_assets.tts.training import checkpoints, launch, memory, metrics, worker
 from parler_assets.tts.training.assembly import assemble, refuse_precision
 from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused, latest
 from parler_assets.tts.training.loop import FineTuner
@@ -247,7 +248,7 @@ def test_a_resumed_training_forgets_half_a_line_of_metrics(tmp_path):
         metrics.append(path, {"step": step, "loss": 1.5})
     with path.open("a") as file:
         file.write('{"step": 4, "lo')
-    metrics.cut_back(path, 2)
+    metrics.resume(path, tmp_path, 2)
     metrics.append(path, {"step": 3, "loss": 2.5})
     assert [line["step"] for line in metrics.read_lines(path)] == [1, 2, 3]
 
@@ -306,6 +307,36 @@ def test_a_training_that_cannot_save_stops_and_goes_on_from_its_last_state(
     train(job)
     assert measured(job) == measured(trained)
     assert json.loads(job.record.read_text())["digest"] == json.loads(trained.record.read_text())["digest"]
+
+
+def test_a_training_whose_states_will_not_fit_is_refused_before_the_first_update(place, monkeypatch):
+    usage = shutil.disk_usage(place.base)
+    job = place.job("no room for states", settings())
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
+        with pytest.raises(TrainingRefused, match=r"takes about .* MB, 0.1 MB are free.*training.keep_checkpoints"):
+            train(job)
+    assert latest(job.checkpoints) is None
+
+
+def test_a_reason_that_the_disk_did_not_take_is_told_by_the_exit_code(place, monkeypatch, tmp_path):
+    """Nothing can be written any more, not even why: the launcher still says it."""
+    job = dataclasses.replace(place.job("unsaid", settings()), folder=tmp_path)
+
+    def fails(job):
+        raise TrainingFailed("update 4 cannot be saved")
+
+    def full(path, *rest, **more):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / launch.LOG).write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "train", fails)
+        patch.setattr(Path, "write_text", full)
+        code = worker.explained(job)
+    said = str(launch.failure(job, code))
+    assert "the disk is full" in said
+    assert "free some space" in said
 
 
 def flip(file: Path) -> None:
@@ -394,7 +425,8 @@ def test_states_of_before_there_were_manifests_are_used(place, trained, interrup
 
 
 def test_a_checkpoint_of_another_model_is_not_loaded(place, trained):
-    job = place.job("other", settings(lora=Lora(rank=2)))
+    """Whatever it says: one of another training is not even looked at."""
+    job = dataclasses.replace(place.job("other", settings(lora=Lora(rank=2))), fingerprint=trained.fingerprint)
     folder, _ = latest(trained.checkpoints)
     job.checkpoints.mkdir()
     (job.checkpoints / folder.name).symlink_to(folder)

@@ -12,6 +12,7 @@ from parler_assets import storage
 from parler_assets.tts.data.codes_file import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.lanes import utterance, utterance_number
 
+CHOSEN = ("training.", "same words held out")  # kinds of reason that a recipe asks for
 LOOKED_AT = ["id", "corpus", "speaker", "text", "description", "duration", "offset", "frames"]
 
 
@@ -39,6 +40,21 @@ def audit_training_set(folder: Path) -> list[Problem]:
         problems += _codes(split, name, facts["codebook_size"])
         problems += _descriptions(split, name)
     return problems + _leakage(train, held_out)
+
+
+def many_set_aside(folder: Path, limit: float) -> list[str]:
+    """Corpora that lost more than this share of their clips, apart from those that a recipe asks to leave out."""
+    problems = []
+    for record in storage.read_manifest(folder).facts["mixture"]:
+        counted = {why: count for why, count in record["set_aside"].items() if not why.startswith(CHOSEN)}
+        lost = sum(counted.values())
+        if record["clips"] and lost > 1 and lost / record["clips"] > limit:
+            reasons = ", ".join(f"{why} ({count})" for why, count in sorted(counted.items(), key=lambda pair: -pair[1]))
+            problems.append(
+                f"corpus {record['corpus']}: {lost} of {record['clips']} clips are left out ({reasons}); each "
+                "reason is among the rows set aside: repair the source, or widen the limits of `training`"
+            )
+    return problems
 
 
 def _corpora(mixture: list[dict]) -> list[Problem]:

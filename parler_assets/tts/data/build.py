@@ -17,6 +17,7 @@ from parler_assets.recipe import TRAINING_SET_FIELDS, Training, digest
 from parler_assets.storage import Part, SetAside, StageResult, Streamed
 from parler_assets.tts.base import checkpoint_digest, codebook_shape, validate_base
 from parler_assets.tts.data.codes_file import SCHEMA, SPLITS, naming, sweep_codes, write_codes
+from parler_assets.tts.data.coverage import Letters
 from parler_assets.tts.data.join import TooLong, flattened, join_lane
 from parler_assets.tts.data.lanes import Lane, TrainingSetError
 from parler_assets.tts.data.mixture import licences, mixture_report
@@ -26,6 +27,7 @@ from parler_assets.tts.data.split import limited, split_rows
 VERSION = "1"
 # Rows that are in memory at a time, and a row group of the table.
 BLOCK = 4096
+ROW_BYTES = 500  # of a row without its codes, packed: texts and their tokens
 
 
 def build_training_set(
@@ -57,7 +59,7 @@ def build_training_set(
         commits = {lane.name: lane.commits for lane in lanes if lane.commits}
         return {**plan().facts, "base": base_digest, "min_hours": settings.min_hours, COMMITS: commits}
 
-    result = storage.build(folder, fingerprint, 2, make, label="training_set", facts=facts, rebuild=rebuild)
+    result = storage.build(folder, fingerprint, 2, make, facts=facts, rebuild=rebuild, room=lambda: plan().bytes)
     if not result.reused:
         sweep_codes(folder)
     return result
@@ -78,6 +80,8 @@ class _Plan:
         self.rows = (train, held_out)
         self.set_aside: list[SetAside] = [row for lane in joined for row in lane.set_aside] + later
         mixture = mixture_report(joined, train, held_out, later)
+        frames = sum(int(rows["frames"].sum(dtype=np.int64)) for rows in self.rows)
+        self.bytes = 2 * self.codebooks * frames + ROW_BYTES * sum(map(len, self.rows))
         self.facts = {
             "codebooks": self.codebooks,
             "codebook_size": self.codebook_size,
@@ -88,12 +92,13 @@ class _Plan:
 
 
 def _token_limits(base: Path, settings: Training) -> TooLong:
-    """Why clips have too many tokens. Texts are tokenised here only where there is a limit."""
+    """Why clips have too many tokens, or none for a letter. Texts are tokenised here only where there is a limit."""
     limits = {"prompt": settings.max_prompt_tokens, "description": settings.max_description_tokens}
     tokenizers = cache(lambda: _tokenizers(base))
+    letters = Letters(lambda: tokenizers().prompt)
 
     def too_long(prompts: list[str], descriptions: list[str]) -> list[str | None]:
-        reasons: list[str | None] = [None] * len(prompts)
+        reasons: list[str | None] = list(map(letters.problem, prompts))
         for (what, limit), texts in zip(limits.items(), (prompts, descriptions), strict=True):
             if limit is None or not texts:
                 continue

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from parler_assets import storage
-from parler_assets.storage import Shard, ShardError, known_sha256
+from parler_assets.storage import Shard, ShardError, disk, known_sha256
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
 SCHEMA = pa.schema(
@@ -49,7 +49,7 @@ def write_codes(folder: Path, split: str, codes: Iterable[np.ndarray], codebooks
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary, frames = folder / f".codes-{split}.{os.getpid()}.tmp", 0
-    with temporary.open("wb") as file:
+    with disk.writing(folder / f"codes-{split}.npy", temporary), temporary.open("wb") as file:
         begin = _write_header(file, 1, codebooks)
         for clip in codes:
             file.write(np.ascontiguousarray(clip, np.uint16).tobytes())

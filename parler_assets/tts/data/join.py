@@ -67,6 +67,7 @@ class _Parts:
 
     def __post_init__(self) -> None:
         self.descriptions = Stored(self.lane.descriptions, ["description"])
+        self.known = self.lane.reasons()
 
     def passing(
         self,
@@ -84,7 +85,9 @@ class _Parts:
                 table.to_pylist(), self._texts(start, len(table)), self._coded(start, len(table)), strict=True
             )
         ]
-        reasons = [_fault(clip, settings, codebook_size) for clip in clips]
+        names = joined.ids[start : start + len(table)].to_pylist()
+        known = [self.known.get(name) for name in names]
+        reasons = [_fault(clip, settings, codebook_size, why) for clip, why in zip(clips, known, strict=True)]
         left = [place for place, reason in enumerate(reasons) if reason is None]
         limits = too_long([clips[place].words for place in left], [clips[place].said for place in left])
         for place, reason in zip(left, limits, strict=True):
@@ -139,8 +142,11 @@ class _Clip:
         return (self.description or "").strip()
 
 
-def _fault(clip: _Clip, settings: Training, codebook_size: int) -> str | None:
-    """Why a clip cannot be trained on, or None. Bounds are strict, as the reference's are."""
+def _fault(clip: _Clip, settings: Training, codebook_size: int, known: str | None = None) -> str | None:
+    """Why a clip cannot be trained on, or None. Bounds are strict, as the reference's are.
+
+    `known` is why an earlier stage set it aside.
+    """
     seconds, letters, said = clip.duration, len(clip.words), len(clip.description or "")
     if not settings.min_seconds < seconds < settings.max_seconds:
         return f"duration: {seconds:.2f} s, wanted {settings.min_seconds} to {settings.max_seconds} s"
@@ -149,11 +155,11 @@ def _fault(clip: _Clip, settings: Training, codebook_size: int) -> str | None:
     if letters >= settings.max_text_length:
         return f"text length: {letters} characters, wanted fewer than {settings.max_text_length}"
     if not clip.said:
-        return "missing description: no description has this id"
+        return f"missing description: {known or 'no description has this id'}"
     if said >= settings.max_description_length:
         return f"description length: {said} characters, limit {settings.max_description_length}"
     if not clip.frames:
-        return "missing codes: no codes have this id"
+        return f"missing codes: {known or 'no codes have this id'}"
     if clip.highest >= codebook_size:
         return f"code range: code {clip.highest} where the base's codebooks have {codebook_size} entries"
     return None

@@ -51,6 +51,12 @@ class Lane:
     held_out: float = 0.05
     held_out_ids: Path | None = None
     licence: str | None = None
+    between: tuple[Path, ...] = ()  # the stages between clips and descriptions: they know why a clip has none
+
+    def reasons(self) -> dict[str, str]:
+        """Id to why a stage before this one set the clip aside."""
+        stages = [storage.read_manifest(folder) for folder in (*self.between, self.descriptions, self.codes)]
+        return {row.id: row.reason for stage in reversed(stages) for row in stage.set_aside}
 
     @property
     def fingerprint(self) -> list:

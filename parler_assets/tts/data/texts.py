@@ -12,7 +12,8 @@ import numpy as np
 
 from parler_assets.tts.data.codes_file import TRAIN, open_split
 
-ENDS = (".", "!", "?", ";", ":")  # of what counts as a sentence
+ENDS = (".", "!", "?", ";", ":", "。", "！", "？", "।", "؟", "…")  # of what counts as a sentence
+_END = re.compile(r"(?<=[.!?;:।؟…])\s+|(?<=[。！？])\s*(?=\S)")  # some scripts have no space between sentences
 LONG = 99  # percentile of the texts' lengths
 USUAL = 0.05  # share of the texts that have so many sentences
 
@@ -30,7 +31,7 @@ class TextLengths:
 
 def sentences_of(text: str) -> list[str]:
     """The sentences of a text with their punctuation, nothing lost but the space between."""
-    return re.split(rf"(?<=[{''.join(ENDS)}])\s+", text)
+    return _END.split(text)
 
 
 def has_word(text: str) -> bool:

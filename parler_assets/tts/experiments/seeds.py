@@ -15,7 +15,7 @@ import numpy as np
 
 from parler_assets.recipe import Recipe, Thresholds
 from parler_assets.speech.devices import first
-from parler_assets.storage import replacing, write_json
+from parler_assets.storage import Schema, replacing
 from parler_assets.tts.experiments.evaluate import StageOutputs, evaluate
 from parler_assets.tts.scoring.metrics import NAMES, limit_in_words, reaches
 from parler_assets.tts.training.launch import run_training
@@ -132,4 +132,6 @@ def run_seeds(
 def _write(done: Seeds, folder: Path) -> None:
     with replacing(folder / TABLE) as temporary:
         temporary.write_text(done.markdown(), encoding="utf-8")
-    write_json(folder / RECORD, {"trained": done.trained, "seeds": {str(k): v for k, v in done.numbers.items()}})
+    Schema("seeds").write(
+        folder / RECORD, {"trained": done.trained, "seeds": {str(k): v for k, v in done.numbers.items()}}
+    )

@@ -6,7 +6,6 @@ finished ones are reused, an interrupted one continues, one that fails is a row 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 from parler_assets.intake.markdown import escaped
 from parler_assets.recipe import Training, digest
-from parler_assets.storage import replacing, write_json
+from parler_assets.storage import Schema, replacing
 from parler_assets.tts.scoring.metrics import ADHERENCE, LOWER_IS_BETTER
 from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
 from parler_assets.tts.training.launch import TrainingResult, run_training
@@ -24,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 Measure = Literal["held_out_loss", "adherence"]
 TABLE, RECORD = "comparison.md", "comparison.json"
+COMPARED = Schema("sweep", ["variants"])
 
 
 @dataclass(frozen=True)
@@ -172,15 +172,13 @@ def write_comparison(sweep: Sweep, folder: Path) -> None:
     """The table for people in `comparison.md`, the same records in `comparison.json`."""
     with replacing(folder / TABLE) as temporary:
         temporary.write_text(comparison(sweep) + "\n", encoding="utf-8")
-    write_json(folder / RECORD, {"variants": rows(sweep)})
+    COMPARED.write(folder / RECORD, {"variants": rows(sweep)})
 
 
 def failures(folder: Path) -> dict[str, str]:
     """Variant to why it could not be trained, in the sweep that `folder` has."""
-    if not (folder / RECORD).is_file():
-        return {}
-    records = json.loads((folder / RECORD).read_text(encoding="utf-8"))["variants"]
-    return {record["variant"]: record["failure"] for record in records if record["failure"]}
+    found = COMPARED.find(folder / RECORD, "materialize the sweep again") or {"variants": []}
+    return {record["variant"]: record["failure"] for record in found["variants"] if record["failure"]}
 
 
 def _same(one: Variant | None, other: Variant) -> bool:

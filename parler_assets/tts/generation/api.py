@@ -113,7 +113,7 @@ def begin(
 
     Args:
         generation_config: instead of the checkpoint's.
-        input_values: samples (B, 1, N) or (B, N) that the speech goes on from; they stand before the result, and the
+        input_values: samples (B, 1, N) or (B, N) that the speech continues from; they stand before the result, and the
             prompt has to begin with their transcript.
         audio_codes: the same as codes (B, K, T).
         seed: one for the batch or one for each sample. A sample with its own seed does not depend on its

@@ -10,10 +10,11 @@ from transformers import AutoConfig, DacConfig, PreTrainedConfig, T5Config
 from parler_assets.speech.codec.dac import codec_config
 from parler_assets.tts.model.delay_pattern import DelayPattern
 
+LABELS = ("num_labels", "_num_labels", "id2label", "label2id")  # of classifiers
 # What transformers 4 wrote into every nested configuration: generation and label settings that belong to no encoder.
 _DROPPED = {
     "_name_or_path", "_attn_implementation_autoset", "model_type", "transformers_version", "dtype", "torch_dtype",
-    "architectures", "id2label", "label2id", "max_length", "min_length", "do_sample", "early_stopping", "num_beams",
+    "architectures", *LABELS, "max_length", "min_length", "do_sample", "early_stopping", "num_beams",
     "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
     "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences",
     "output_scores", "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",

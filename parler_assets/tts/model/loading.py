@@ -18,7 +18,8 @@ from parler_assets.intake.json_documents import read_json
 from parler_assets.intake.remote_code import first_line
 from parler_assets.intake.weights import tensor_shapes
 from parler_assets.speech.codec.dac import dac_state
-from parler_assets.tts.model.config import ParlerTTSConfig
+from parler_assets.tts.model.config import LABELS, ParlerTTSConfig
+from parler_assets.tts.model.placement import one_device, one_dtype
 from parler_assets.tts.model.positions import sinusoidal_table
 from parler_assets.tts.model.sizes import refuse_sizes
 from parler_assets.tts.model.tokenizers import Tokenizers, copy_tokenizers
@@ -40,7 +41,7 @@ class CheckpointError(ValueError):
 def load(cls: type, source: str | Path, options: dict[str, Any]) -> Any:
     """A model of the class `cls` in evaluation mode; see its `from_pretrained`."""
     dtype = options.pop("dtype", None) or options.pop("torch_dtype", None) or torch.float32
-    device = _one_device(options.pop("device_map", None))
+    device = one_device(options.pop("device_map", None))
     config = options.pop("config", None)
     hub = {key: options.pop(key) for key in _HUB if key in options}
     if options.get("trust_remote_code"):
@@ -51,10 +52,8 @@ def load(cls: type, source: str | Path, options: dict[str, Any]) -> Any:
     folder = _local(source, hub)
     config = config or _matching_config(folder)
     model = _empty(cls, config, folder)
-    tensors = _fitting(model, _read(folder), folder)
-    if dtype == "auto":
-        dtype = tensors["embed_prompts.weight"].dtype
-    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    tensors = fitting(model, _read(folder), folder)
+    dtype = one_dtype(dtype, config, tensors["embed_prompts.weight"].dtype)
     model.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
     model.tie_weights()
     for part in _TABLES:
@@ -65,21 +64,6 @@ def load(cls: type, source: str | Path, options: dict[str, Any]) -> Any:
     model.config.name_or_path = model.name_or_path = str(source)
     model.source = folder
     return model.eval()
-
-
-def _one_device(device_map: Any) -> Any:
-    """A device, of what transformers takes as a map of devices.
-
-    Raises:
-        ValueError: a map that spreads a model over several devices.
-    """
-    if isinstance(device_map, dict) and len(set(device_map.values())) == 1:
-        (device_map,) = set(device_map.values())
-    if device_map == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if isinstance(device_map, dict) or device_map in ("balanced", "balanced_low_0", "sequential"):
-        raise ValueError(f"device_map={device_map!r}: this model lies on one device; name it, such as 'cuda:0'")
-    return "cpu" if device_map is None else device_map
 
 
 def _empty(cls: type, config: ParlerTTSConfig, folder: Path) -> Any:
@@ -117,8 +101,9 @@ def _matching_config(folder: Path) -> ParlerTTSConfig:
 def read_config(folder: Path) -> ParlerTTSConfig:
     content = _content(folder)
     try:
-        content.pop("model_type", None)
-        return ParlerTTSConfig(**content)
+        # names for labels would be made, as many as it says, before any weight is looked at
+        kept = {key: value for key, value in content.items() if key not in ("model_type", *LABELS)}
+        return ParlerTTSConfig(**kept)
     except Exception as error:  # transformers checks fields in its own ways
         raise CheckpointError(f"{folder / CONFIG}: {error}") from None
 
@@ -199,31 +184,32 @@ def _read(folder: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise CheckpointError(f"{file}: not safetensors or cut off ({error}); fetch it again") from None
     try:
-        return _published(tensors)
+        return published_names(tensors)
     except ValueError as error:
         raise CheckpointError(f"{folder}: {error}") from None
 
 
-def _published(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def published_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors as files have them with the codec's under DacModel's names."""
     codec = {name.removeprefix(_CODEC): tensor for name, tensor in tensors.items() if name.startswith(_CODEC)}
     others = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CODEC)}
     return others | {f"{_CODEC}{name}": tensor for name, tensor in dac_state(codec).items()}
 
 
-def _fitting(model: torch.nn.Module, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+def fitting(model: torch.nn.Module, tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """The tensors after a check against the model: none missing, none too many, every shape right.
 
     Tables of positions are computed when a file leaves them out; the tied copy in the text encoder always is.
     """
     wanted = model.state_dict()
-    for name in _TABLES:
-        if name in wanted and name not in tensors:
-            tensors[name] = sinusoidal_table(*wanted[name].shape)
+    absent = [name for name in _TABLES if name in wanted and name not in tensors]
     if "text_encoder.shared.weight" in tensors:
         tensors[_TIED] = tensors["text_encoder.shared.weight"]
     tensors = _heads_as(wanted, tensors)
-    for names, problem in ((wanted.keys() - tensors.keys(), "lacks"), (tensors.keys() - wanted.keys(), "also has")):
+    for names, problem in (
+        (wanted.keys() - tensors.keys() - {*absent}, "lacks"),
+        (tensors.keys() - wanted.keys(), "also has"),
+    ):
         if names:
             some = ", ".join(sorted(names)[:3])
             raise CheckpointError(
@@ -234,7 +220,8 @@ def _fitting(model: torch.nn.Module, tensors: dict[str, Tensor], folder: Path) -
             raise CheckpointError(
                 f"{folder}: {name} has shape {tuple(tensor.shape)}, config.json says {tuple(wanted[name].shape)}"
             )
-    return tensors
+    # last: by now the width that the configuration states is that of the weights
+    return tensors | {name: sinusoidal_table(*wanted[name].shape) for name in absent}
 
 
 def _heads_as(wanted: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,8 @@ from parler_assets.tts.model.positions import SinusoidalPositions, sinusoidal_ta
 from parler_assets.tts.model.varlen import Packing, label_mask
 
 # Arguments of the original's forward: a cache is generation's own here, outputs always are a ParlerTTSOutput, and the
-# decoder's mask says nothing that the prompt's does not. `num_items_in_batch` is the Trainer's.
+# decoder's mask says nothing that the prompt's does not. `num_items_in_batch` is what
+# transformers' Trainer hands over.
 _WITHOUT_EFFECT = {"use_cache", "return_dict", "decoder_attention_mask", "num_items_in_batch"}
 
 
@@ -101,8 +102,8 @@ class ParlerTTSModel(PreTrainedModel):
 
         Args:
             pretrained_model_name_or_path: folder in any published layout, or a repository's name.
-            options: `torch_dtype` or `dtype` (float32; "auto" is that of the file), `revision`, `token`, `cache_dir`,
-                `local_files_only`, `device_map` (one device, or "auto": a GPU where there is one).
+            options: `torch_dtype` or `dtype` (float32; "auto": the configuration's, else the file's), `revision`,
+                `token`, `cache_dir`, `local_files_only`, `device_map` (one device, or "auto": a GPU if there is one).
                 `attn_implementation` and `low_cpu_mem_usage` are accepted and have no effect: attention always is
                 torch's scaled dot product.
 
@@ -241,22 +242,11 @@ class ParlerTTSModel(PreTrainedModel):
         unknown = given.keys() - _WITHOUT_EFFECT
         if unknown:
             raise TypeError(f"forward() has no argument {sorted(unknown)[0]!r}")
-        K = self.config.decoder.num_codebooks
         inputs = self.prepare_inputs(
-            input_ids,
-            attention_mask,
-            prompt_input_ids,
-            prompt_attention_mask,
-            encoder_outputs,
-            description_states,
+            input_ids, attention_mask, prompt_input_ids, prompt_attention_mask, encoder_outputs, description_states,
             count_padding,
-        )
-        if decoder_input_ids is not None:
-            ids = decoder_input_ids.view(-1, K, decoder_input_ids.shape[-1]).transpose(1, 2)
-        elif labels is not None:
-            ids = self.config.decoder.pattern.inputs(labels)
-        else:
-            raise ValueError("forward needs labels or decoder_input_ids")
+        )  # fmt: skip
+        ids = self._columns_before(labels, decoder_input_ids)
         output = ParlerTTSOutput(encoder_last_hidden_state=inputs.states)
         if packed:
             if labels is None or output_logits:
@@ -269,6 +259,15 @@ class ParlerTTSModel(PreTrainedModel):
         elif output_logits:
             output.logits = _rows(self.decoder.logits(hidden))
         return output
+
+    def _columns_before(self, labels: Tensor | None, decoder_input_ids: Tensor | None) -> Tensor:
+        """The columns (B, L, K) that the decoder reads: as given (B * K, L), or the labels' own, one later."""
+        if decoder_input_ids is not None:
+            K = self.config.decoder.num_codebooks
+            return decoder_input_ids.view(-1, K, decoder_input_ids.shape[-1]).transpose(1, 2)
+        if labels is None:
+            raise ValueError("forward needs labels or decoder_input_ids")
+        return self.config.decoder.pattern.inputs(labels)
 
     def _learn(self, output: ParlerTTSOutput, hidden: Tensor, labels: Tensor, reduction: str, keep: bool) -> None:
         """Fill in the loss, from logits everywhere or only where there is something to learn."""

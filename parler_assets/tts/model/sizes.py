@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from parler_assets.intake import Refusal
-from parler_assets.speech.codec.sizes import Shapes, counted, refuse_codec_sizes, refuse_large, same
+from parler_assets.intake.sizes import Shapes, counted, refuse_large, same
+from parler_assets.speech.codec.sizes import refuse_codec_sizes
 
 POSITIONS = 1 << 17  # of a table that weights may leave out
 # section, field, and the names of its numbered parts in the weights

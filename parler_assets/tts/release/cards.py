@@ -58,6 +58,7 @@ def data_card(recipe: Recipe, lineage: Lineage, corpora: list[str]) -> str:
 def _render(template: str, recipe: Recipe, lineage: Lineage, front: dict, **more: Any) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_shown)
     environment.filters["prose"] = lambda text: Markup(escaped_lines(text))
+    environment.filters["called"] = lambda value: Path(value).name if Path(value).is_absolute() else value
     source = resources.files("parler_assets.tts.release") / template
     manifests = {name: storage.read_manifest(folder) for name, folder in lineage.bins.items()}
     return environment.from_string(source.read_text(encoding="utf-8")).render(
@@ -91,7 +92,7 @@ def _source(corpus: Corpus) -> str:
 def _model_front(recipe: Recipe, card: dict) -> dict:
     front: dict[str, Any] = {
         "license": _licence(recipe),
-        "language": ["en"],
+        "language": _languages(recipe),
         "library_name": "transformers",
         "pipeline_tag": "text-to-speech",
         "tags": ["text-to-speech", "parler-tts", "annotation"],
@@ -118,13 +119,19 @@ def _model_front(recipe: Recipe, card: dict) -> dict:
 def _data_front(recipe: Recipe, corpora: list[str]) -> dict:
     return {
         "license": _licence(recipe),
-        "language": ["en"],
+        "language": _languages(recipe),
         "task_categories": ["text-to-speech"],
         "configs": [
             {"config_name": name, "data_files": [{"split": "train", "path": f"{name}/train.parquet"}]}
             for name in corpora
         ],
     }
+
+
+def _languages(recipe: Recipe) -> list[str]:
+    """ISO 639-1 codes, without regions, in the order of the corpora."""
+    codes = (c.language.replace("_", "-").partition("-")[0].lower() for c in recipe.corpora.values())
+    return list(dict.fromkeys(codes))
 
 
 def _licence(recipe: Recipe) -> str:

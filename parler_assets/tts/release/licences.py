@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-UNKNOWN = {"unknown", "other", "proprietary", "none", ""}
+UNKNOWN = {"unknown", "not stated", "other", "proprietary", "none", ""}
 
 
 def licence_problems(sources: Mapping[str, str], wanted: str) -> list[str]:

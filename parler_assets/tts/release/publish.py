@@ -12,6 +12,7 @@ from pathlib import Path
 
 from parler_assets import storage
 from parler_assets.recipe import Recipe, Release, digest
+from parler_assets.recipe.section import BY_CONTENT
 from parler_assets.speech.dataspeech_export import export
 from parler_assets.tts.base import checkpoint_digest, known_files
 from parler_assets.tts.data import audit_training_set
@@ -75,7 +76,7 @@ def refusals(recipe: Recipe, lineage: Lineage) -> list[str]:
     release = _wanted(recipe)
     facts = storage.read_manifest(lineage.training_set).facts
     sources = {**{f"corpus {name}": licence for name, licence in facts["licences"].items()}}
-    sources["the base checkpoint"] = recipe.base.licence or "unknown"
+    sources["the base checkpoint"] = recipe.base.terms
     card = read_scorecard(lineage.scorecard)
     problems = licence_problems(sources, release.licence)
     problems += [str(problem) for problem in audit_training_set(lineage.training_set)]
@@ -118,4 +119,4 @@ def _message(lineage: Lineage) -> str:
 
 
 def recipe_digest(recipe: Recipe) -> str:
-    return digest(recipe.model_dump(mode="json", exclude={"release"}))
+    return digest(recipe.model_dump(mode="json", exclude={"release"}, context=BY_CONTENT))

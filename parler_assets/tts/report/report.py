@@ -13,7 +13,7 @@ from parler_assets import storage
 from parler_assets.tts.report.cells import SPECIAL, Cell, cells
 from parler_assets.tts.report.findings import cannot_show, failures, score_rows
 from parler_assets.tts.scoring.metrics import name_of
-from parler_assets.tts.scoring.table import markdown, missing_of, read_lines
+from parler_assets.tts.scoring.table import CARD, FILE, LINES, markdown, missing_of, sample_lines
 
 __all__ = ["ReportPaths", "write_report"]
 LEAD = (
@@ -37,10 +37,10 @@ def write_report(samples: Path, folder: Path, title: str = "Listening report", l
 
     Raises:
         ShardError: the samples are unfinished.
+        RecordError: what lies beside the scorecard is damaged.
     """
-    card_file, measured = folder / "scorecard.json", folder / "samples.jsonl"
-    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else None
-    by_key = {row["id"]: row for row in read_lines(measured)} if measured.is_file() else {}
+    card = CARD.find(folder / FILE, "materialize the scorecard again")
+    by_key = {row["id"]: row for row in sample_lines(folder)} if (folder / LINES).is_file() else {}
     facts, aside = storage.read_manifest(samples).facts, storage.read_manifest(samples).set_aside
     made = cells(samples, by_key)
     fragment = _fragment(title, lead, made, card, facts, [vars(row) for row in aside])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from parler_assets.recipe.spellings import is_english
 from parler_assets.speech.audio import Clip
 from parler_assets.tts.scoring.words import words_of
 
@@ -102,8 +103,10 @@ class GrammarAsr:
         self.decoder.end_utt()
 
 
-def grammar_asr(sentences: Sequence[str]) -> tuple[GrammarAsr | None, str]:
+def grammar_asr(sentences: Sequence[str], language: str = "en") -> tuple[GrammarAsr | None, str]:
     """The ASR of these sentences, or None and why there is none."""
+    if not is_english(language):
+        return None, f"the grammar ASR knows English alone, not {language}: set evaluation.recogniser"
     try:
         return GrammarAsr(sentences), ""
     except AsrUnavailable as error:

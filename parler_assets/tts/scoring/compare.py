@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from parler_assets import storage
 from parler_assets.tts.scoring.card import paired
 from parler_assets.tts.scoring.metrics import name_of, verdict
 from parler_assets.tts.scoring.statistics import Score
-from parler_assets.tts.scoring.table import read_lines
+from parler_assets.tts.scoring.table import sample_lines
 
 
 class CompareError(ValueError):
@@ -65,7 +66,9 @@ def compare_scorecards(first: Path, second: Path, system: str = "finetuned", oth
 
 
 def _rows(folder: Path, system: str) -> Mapping[str, dict]:
-    path = folder / "samples.jsonl"
-    if not path.is_file():
-        raise CompareError(f"{path}: missing; materialize the scorecard there first")
-    return {row["prompt"]: row for row in read_lines(path) if row["system"] == system}
+    try:
+        return {row["prompt"]: row for row in sample_lines(folder) if row["system"] == system}
+    except FileNotFoundError as error:
+        raise CompareError(f"{error}: missing; materialize the scorecard there first") from None
+    except storage.RecordError as error:
+        raise CompareError(str(error)) from None

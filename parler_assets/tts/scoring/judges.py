@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from parler_assets import storage
+from parler_assets.hub.pretrained import checked_folder, refuse_larger, whole
 from parler_assets.hub.revisions import RevisionError, settled_commit
 from parler_assets.intake.remote_code import first_line
 from parler_assets.recipe import Evaluation, digest
+from parler_assets.recipe.places import is_folder
 from parler_assets.speech.audio import Clip, decode
 from parler_assets.storage import Part
 from parler_assets.tts.scoring.measure import evenly
@@ -71,10 +73,13 @@ def whisper(settings: Evaluation, device: str) -> Judge:
     name = settings.recogniser
     if name is None:
         raise JudgeMissing("no open recogniser was chosen: set evaluation.recogniser to a Whisper checkpoint")
-    model, processor = _load_whisper(name, settings.recogniser_revision, device)
+    model, processor = load_whisper(name, settings.recogniser_revision, device)
     # an English-only checkpoint has no languages and takes none
     languages = getattr(model.generation_config, "lang_to_id", None) or {}
-    asked = {"language": "en", "task": "transcribe"} if "<|en|>" in languages else {}
+    code = settings.language.replace("_", "-").partition("-")[0].lower()
+    if code != "en" and f"<|{code}|>" not in languages:
+        raise JudgeMissing(f"the open recogniser {name} does not know the language {code}: choose a multilingual one")
+    asked = {"language": code, "task": "transcribe"} if languages else {}
 
     def judge(clips: Sequence[Clip]) -> list[dict]:
         sounds = [clip.at(RATE).samples for clip in clips]
@@ -86,23 +91,23 @@ def whisper(settings: Evaluation, device: str) -> Judge:
     return judge
 
 
-def _load_whisper(name: str, revision: str, device: str) -> tuple[Any, Any]:
+def load_whisper(name: str, revision: str, device: str) -> tuple[Any, Any]:
     """Model and processor. The published checkpoint is float16: kept on a GPU, float32 on the CPU, which has no
     fast arithmetic for it."""
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: it has no config.json")
     import torch
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-    revision = "main" if Path(name).is_dir() else revision
     dtype = torch.float32 if device == "cpu" else "auto"
     try:
+        folder = checked_folder(name, revision)
+        refuse_larger(WhisperForConditionalGeneration, folder)
         model: Any = WhisperForConditionalGeneration.from_pretrained(
-            name, revision=revision, use_safetensors=True, dtype=dtype, trust_remote_code=False
+            folder, use_safetensors=True, dtype=dtype, trust_remote_code=False, output_loading_info=True
         )
-        processor = WhisperProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = first_line(error)[:160]
+        model = whole(model, folder)
+        processor = WhisperProcessor.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # whatever the library makes of files that it did not write
+        reason = first_line(error)[:240]
         raise JudgeMissing(f"the open recogniser {name} cannot be loaded here: {reason}") from None
     return model.to(device).eval(), processor
 
@@ -113,7 +118,7 @@ def pinned(settings: Evaluation) -> Evaluation:
     Where no commit is known the branch stays, and loading the recogniser says what is missing.
     """
     name = settings.recogniser
-    if name is None or Path(name).is_dir():
+    if name is None or is_folder(name):
         return settings
     try:
         commit = settled_commit(name, settings.recogniser_revision, kind="model")
@@ -125,7 +130,7 @@ def pinned(settings: Evaluation) -> Evaluation:
 def commits(settings: Evaluation) -> dict[str, str]:
     """Repository to commit of the recogniser in settings that are pinned."""
     name = settings.recogniser
-    return {name: settings.recogniser_revision} if name and not Path(name).is_dir() else {}
+    return {name: settings.recogniser_revision} if name and not is_folder(name) else {}
 
 
 JUDGES: tuple[tuple[Callable[[Evaluation, str], Judge], tuple[str, ...]], ...] = (
@@ -161,8 +166,8 @@ def judge_samples(
         return Part(pa.Table.from_pylist(merged))
 
     source = storage.read_manifest(samples).digest
-    fingerprint = digest(source, chosen, settings.recogniser, settings.recogniser_revision, reasons, VERSION)
-    result = storage.build(folder, fingerprint, len(batches), make, label="judge", rebuild=rebuild)
+    fingerprint = digest(source, chosen, *settings.recognising, settings.language, reasons, VERSION)
+    result = storage.build(folder, fingerprint, len(batches), make, rebuild=rebuild)
     return {row["id"]: row for row in storage.read(result.folder).to_pylist()}, reasons
 
 

@@ -60,7 +60,7 @@ def measure_samples(
     from parler_assets.hub import weights
 
     annotation = weights.pinned(annotation)
-    (asr, reason), skipped = grammar_asr(sentences), _skipped(samples, most)
+    (asr, reason), skipped = grammar_asr(sentences, annotation.language), _skipped(samples, most)
     # How the ASR's thresholds are set is part of the code's version.
     way = (annotation, weights.digests(annotation), dict(genders), bin_facts, sorted(sentences))
     fingerprint, each = digest(*way, most, VERSION), digest(*way, reason, VERSION)
@@ -86,7 +86,7 @@ def measure_samples(
     def facts() -> dict:
         return {"recogniser": reason, "chance": asr.chance if asr else ""}
 
-    return storage.map_shards(samples, folder, fingerprint, transform, label="measure", facts=facts, rebuild=rebuild)
+    return storage.map_shards(samples, folder, fingerprint, transform, facts=facts, rebuild=rebuild)
 
 
 def measured_rows(folder: Path) -> list[dict]:
@@ -102,7 +102,7 @@ def _key(row: dict, transcribed: bool, way: str) -> str:
 def _measured_before(folder: Path) -> dict[str, Path]:
     """Key to the shard that has it, over whatever whole shards lie in the folder."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("part-*.parquet")):
+    for path in storage.intact_shards(folder):
         found |= dict.fromkeys((row[KEY] for row in rows_of(path, columns=[KEY]) if KEY in row), path)
     return found
 

@@ -77,6 +77,25 @@ LOWER_IS_BETTER = {
 HITS = ("rate_within_one", "noise_within_one", "gender_hit", "speaker_hit", "style_hit")
 # What has to lie above chance.
 ABOVE_CHANCE = ("speaker_gender", "speaker_probe", "style_probe", "rate_within_one", "rate_exact", "rate_spearman")
+# What to read first, as far as it is scored.
+HEADLINES = (
+    "word_error_rate_open",
+    "word_error_rate",
+    "speaker_probe",
+    "style_probe",
+    "rate_spearman",
+    "speaker_gender",
+    "distillmos",
+    "stopped_by_itself",
+)
+# What is compared sample by sample, and the score that it makes up.
+SCORE_OF = {
+    "gender_hit": "speaker_gender",
+    "speaker_hit": "speaker_probe",
+    "style_hit": "style_probe",
+    "word_errors": "word_error_rate",
+    "word_errors_open": "word_error_rate_open",
+}
 # Shares of samples that are what was asked for: speaker and style as probes hear them, attributes as tagged again.
 ADHERENCE = (
     "speaker_probe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from parler_assets import storage
 from parler_assets.hub.revisions import COMMITS
 from parler_assets.recipe import Annotation, Evaluation, digest
+from parler_assets.speech.annotation.stage import loaded_until_here
 from parler_assets.storage import StageResult
 from parler_assets.tts.inputs import Inputs
 from parler_assets.tts.scoring import card as cards
@@ -21,10 +22,14 @@ from parler_assets.tts.scoring.copies import copy_score
 from parler_assets.tts.scoring.crossed import heard_by_held_out
 from parler_assets.tts.scoring.judges import commits, judge_samples, pinned
 from parler_assets.tts.scoring.measure import measure_samples, measured_rows
-from parler_assets.tts.scoring.metrics import SYSTEMS
+from parler_assets.tts.scoring.metrics import HEADLINES, SYSTEMS
 from parler_assets.tts.scoring.probe import Probe
 from parler_assets.tts.scoring.statistics import Missing, Outcome, Score
 from parler_assets.tts.scoring.table import (
+    CARD,
+    FILE,
+    FILES,
+    LINES,
     check_thresholds,
     flat,
     markdown,
@@ -35,7 +40,9 @@ from parler_assets.tts.scoring.table import (
 from parler_assets.tts.scoring.voices import Speakers, known_speakers, sentences, train_probes
 from parler_assets.tts.scoring.words import errors_of
 
+logger = logging.getLogger(__name__)
 VERSION = "4"
+PAGE, TABLE = "scorecard.md", "samples.parquet"
 __all__ = ["Score", "Scores", "check_thresholds", "not_above_chance", "read_scorecard", "score_samples"]
 
 
@@ -55,6 +62,18 @@ class Scores:
     @property
     def numbers(self) -> dict[str, float]:
         return flat(self.card)
+
+    @property
+    def own(self) -> dict[str, float]:
+        """The values of the checkpoint itself, without bounds and other systems."""
+        scored = [score for score in self.card["scores"] if score["system"] == "finetuned"]
+        return {f"finetuned/{score['metric']}": score["value"] for score in scored}
+
+    @property
+    def headlines(self) -> dict[str, float]:
+        """The few of them to read first."""
+        own = {score["metric"]: score["value"] for score in self.card["scores"] if score["system"] == "finetuned"}
+        return {name: own[name] for name in HEADLINES if name in own}
 
     @property
     def markdown(self) -> str:
@@ -91,13 +110,14 @@ def score_samples(
     inputs = Inputs.of([base], [samples, training_set, *bins])
     digests = [inputs.stages[path] for path in (samples, training_set, *bins)]
     judging = [settings.styles, settings.seed, settings.judged, settings.recognised]
-    judging += [settings.recogniser, settings.recogniser_revision]
+    judging += settings.recognising
     fingerprint = digest(digests, inputs.checkpoints[base], annotation, judging, held_out_loss, VERSION)
     finished = None if rebuild else read_scorecard(folder)
-    if finished and finished["fingerprint"] == fingerprint:
+    if finished and finished.get("fingerprint") == fingerprint and _files_whole(folder, finished):
         return Scores(folder, finished, True, time.perf_counter() - started)
     scoring = _Scoring(samples, training_set, bins, base, folder, annotation, settings, device, rebuild)
-    made, rows = scoring.card(probes_folder or folder / "probes")
+    with loaded_until_here():
+        made, rows = scoring.card(probes_folder or folder / "probes")
     manifest = storage.read_manifest(samples)
     made |= {"fingerprint": fingerprint, "set_aside": len(manifest.set_aside)}
     made |= {name: manifest.facts.get(name) for name in ("checkpoint", "base")}
@@ -192,15 +212,32 @@ def _card(
 
 
 def _write(folder: Path, made: dict, rows: list[dict]) -> None:
-    write_lines(folder / "samples.jsonl", rows)
-    with storage.replacing(folder / "samples.parquet") as temporary:
+    write_lines(folder / LINES, rows)
+    with storage.replacing(folder / TABLE) as temporary:
         pq.write_table(pa.Table.from_pylist(rows), temporary)
-    with storage.replacing(folder / "scorecard.md") as temporary:
+    _write_page(folder, made)
+    CARD.write(folder / FILE, made | {FILES: storage.digests(folder, [LINES, TABLE])})
+
+
+def _write_page(folder: Path, made: dict) -> None:
+    with storage.replacing(folder / PAGE) as temporary:
         temporary.write_text(markdown(made), encoding="utf-8")
-    storage.write_json(folder / "scorecard.json", made)
+
+
+def _files_whole(folder: Path, card: dict) -> bool:
+    """Whether what lies beside a scorecard is what was written; the page is made again from the card itself."""
+    expected = card.get(FILES) or dict.fromkeys((LINES, TABLE))  # earlier cards do not say
+    known = {name: digest for name, digest in expected.items() if digest}
+    gone = [name for name in expected if not (folder / name).is_file() or not (folder / name).stat().st_size]
+    damage = storage.damage(folder, known) or (f"{folder / gone[0]}: missing or empty" if gone else None)
+    if damage:
+        logger.warning("%s; it is made again", damage)
+        return False
+    if not (folder / PAGE).is_file() or (folder / PAGE).read_bytes() != markdown(card).encode():
+        _write_page(folder, card)
+    return True
 
 
 def read_scorecard(folder: Path) -> dict | None:
-    """The scorecard in a folder, or None where there is none."""
-    path = folder / "scorecard.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """The scorecard in a folder, or None where there is none, or, with a warning, a damaged one."""
+    return CARD.find(folder / FILE, "materialize the scorecard again: what was measured is kept")

@@ -39,6 +39,10 @@ VERSA = {  # VERSA's names of what it has too (wavlab-speech/versa, "Key in Repo
 }
 
 
+FILE, LINES, FILES = "scorecard.json", "samples.jsonl", "files"  # the card, its samples, their digests in the card
+CARD = storage.Schema("scorecard", ["scores", "differences", "missing"])
+
+
 def markdown(card: dict) -> str:
     """The table of scores with intervals, the differences to the base, and what is missing."""
     cells = {(score["metric"], score["system"]): score for score in card["scores"]}
@@ -140,6 +144,25 @@ def write_lines(path: Path, rows: Sequence[dict]) -> None:
             plain = {VERSA.get(name, name): value for name, value in row.items() if name not in left_out}
             plain["wer_grammar"] = row["word_errors"] / row["words"] if row.get("words") else None
             file.write(json.dumps({"key": row["id"], **plain}, ensure_ascii=False) + "\n")
+
+
+def sample_lines(folder: Path) -> list[dict]:
+    """The samples of a scorecard.
+
+    Raises:
+        FileNotFoundError: there are none.
+        RecordError: they are not what was written with the card.
+    """
+    path, remedy = folder / LINES, "materialize the scorecard again"
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    card = CARD.find(folder / FILE, remedy) or {}
+    if damage := storage.damage(folder, {LINES: card[FILES][LINES]} if FILES in card else {}):
+        raise storage.RecordError(f"{damage}; {remedy}")
+    try:
+        return read_lines(path)
+    except ValueError as error:
+        raise storage.RecordError(f"{path}: damaged ({error}); {remedy}") from None
 
 
 def read_lines(path: Path) -> list[dict]:

@@ -95,7 +95,7 @@ def train_probes(
 
     built = (storage.read_manifest(training_set).digest, checkpoint_digest(base))
     fingerprint = digest(*built, annotation, known.genders, list(styles), chosen, VERSION)
-    learnt = storage.build(folder, fingerprint, len(batches), make, label="probes", rebuild=rebuild)
+    learnt = storage.build(folder, fingerprint, len(batches), make, rebuild=rebuild)
     if not batches:
         return {name: Probe(name, np.zeros((0, 1)), [], source) for name in ("speaker", "style")}
     rows = storage.read(learnt.folder).to_pylist()

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
+_SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai to Han
 COUNTS = ("deleted", "inserted", "replaced", "equal", "word_errors", "words")
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words without punctuation."""
-    return re.findall(r"[a-z']+", text.lower().replace("’", "'"))
+    """Lower-case words without punctuation and digits; of scripts that put no space between words, characters."""
+    return "".join(map(_in_word, unicodedata.normalize("NFC", text).lower().replace("’", "'"))).split()
+
+
+def _in_word(character: str) -> str:
+    if character != "'" and unicodedata.category(character)[0] not in "LM":
+        return " "
+    return f" {character} " if _SPACELESS.match(character) else character
 
 
 def errors_of(reference: str, transcript: str) -> dict[str, int]:

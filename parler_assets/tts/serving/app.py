@@ -1,63 +1,77 @@
-"""An OpenAI-compatible speech server on FastAPI: /v1/audio/speech, /v1/audio/voices, /v1/models, /health.
+"""An OpenAI-compatible speech server on FastAPI: /v1/audio/speech, what clients ask before it, and a page at /.
 
 Requests that arrive together are generated together: one thread owns the model and speaks a batch at a time.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
-from typing import Literal
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, Field
+from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
 
-from parler_assets.speech.audio import encode
+from parler_assets.tts.serving.answers import Answering
 from parler_assets.tts.serving.batcher import WAITING, Batcher
-from parler_assets.tts.serving.encoder import TYPES, Encoder
 from parler_assets.tts.serving.errors import answer_errors
-from parler_assets.tts.serving.plan import Plan, Request, remarks_on
-from parler_assets.tts.serving.streams import encoded, events, streams_of, warn
-from parler_assets.tts.serving.synthesizer import Synthesizer, joined
-from parler_assets.tts.serving.text import SayError
-from parler_assets.tts.synthesis.rates import label_of_speed
+from parler_assets.tts.serving.facts import describe_server
+from parler_assets.tts.serving.formats import FORMATS, content_type
+from parler_assets.tts.serving.kept_voices import KeptVoices
+from parler_assets.tts.serving.requests import Speech
+from parler_assets.tts.serving.synthesizer import Synthesizer
+from parler_assets.tts.serving.telemetry import Telemetry
+from parler_assets.tts.serving.voices import Voices
+from parler_assets.web.access import REQUEST_ID, KeyGate, RequestIds
 from parler_assets.web.guard import Guard, Policy
 
-LOOK = 0.2  # seconds between looks whether a client is still there
+BODY_BYTES = 2 << 20  # a reference recording of half a minute, in base64
+GRACE = 30  # seconds for what is being answered when the server is asked to end
+PUBLIC = (
+    "/",
+    "/page/page.js",
+    "/page/page.css",
+    "/health",
+    "/ready",
+)  # answered without a key: they say nothing of what was spoken
+TOLD = ["x-parler-remarks", "x-parler-description", REQUEST_ID, "retry-after"]
 
 
-class Speech(BaseModel):
-    """The body of /v1/audio/speech; other fields of OpenAI's are accepted and ignored.
+@dataclass(frozen=True)
+class Serving:
+    """How a server answers.
 
-    `speed` chooses the rate where none is given. Whole files are sent but for pcm, unless `stream` asks otherwise.
+    Attributes:
+        name: of its one model.
+        policy: what the guard in front lets in.
+        key: that every request must bring; None: none.
+        strict: whether unknown fields are refused, instead of named in the answer.
+        requests: answered at once, at most.
+        chunks: that may wait, at most.
+        table: names that clients ask for, and the voice for each.
+        kept: folder of kept voices.
+        like: whether requests may bring a recording to continue from.
     """
 
-    model: str = "parler"
-    input: str
-    voice: str
-    instructions: str | None = Field(None, description="a whole description, or null to make one from style and rate")
-    response_format: Literal["wav", "flac", "mp3", "pcm"] = "mp3"
-    stream_format: Literal["audio", "sse"] = "audio"
-    stream: bool | None = Field(None, description="send audio while it is made; null: pcm and sse only")
-    speed: float = Field(1.0, ge=0.25, le=4.0)
-    style: str | None = None
-    rate: str | None = None
-
-    def request(self, plain: str) -> Request:
-        rate = self.rate or label_of_speed(self.speed)
-        return Request(self.input, self.voice, self.style or plain, rate, self.instructions)
-
-    @property
-    def streamed(self) -> bool:
-        return self.response_format == "pcm" if self.stream is None else self.stream
+    name: str = "parler"
+    policy: Policy = field(default_factory=lambda: Policy(body_bytes=BODY_BYTES))
+    key: str | None = None
+    strict: bool = False
+    requests: int = 64
+    chunks: int = WAITING
+    table: dict[str, str] = field(default_factory=dict)
+    kept: Path | None = None
+    like: bool = False
 
 
-def speech_app(synthesizer: Synthesizer, name: str = "parler", policy: Policy | None = None) -> FastAPI:
-    """The server's application around a loaded checkpoint, behind the guard; its pages are read on loopback alone."""
-    batcher = Batcher(synthesizer)
+def speech_app(synthesizer: Synthesizer, serving: Serving | None = None) -> FastAPI:
+    """The server's application around a loaded checkpoint, behind the guard."""
+    serving, telemetry = serving or Serving(), Telemetry()
+    batcher = Batcher(synthesizer, telemetry, serving.chunks)
+    voices = Voices(synthesizer.voices, serving.table, KeptVoices(serving.kept, synthesizer.voice))
+    answering = Answering(batcher, voices, telemetry, serving.requests, serving.strict, serving.like)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI):
@@ -66,96 +80,48 @@ def speech_app(synthesizer: Synthesizer, name: str = "parler", policy: Policy | 
 
     app = FastAPI(title="parler_assets speech", lifespan=lifespan)
     answer_errors(app)
-    _stand_guard(app, policy or Policy())
-    _describe_server(app, synthesizer, batcher, name)
+    _stand_guard(app, serving)
+    describe_server(app, serving.name, batcher, voices, telemetry)
 
-    @app.post("/v1/audio/speech")
+    @app.post("/v1/audio/speech", response_class=Response, responses={200: {"content": _contents()}, **_refusals()})
     async def speech(asked: Speech, http: HttpRequest) -> Response:
-        plan = synthesizer.plan(asked.request(synthesizer.plain))
-        if len(plan.parts) > WAITING // 2:
-            raise SayError(f"text of {len(plan.parts)} parts, at most {WAITING // 2} in one request: split it")
-        if asked.stream_format == "sse" or asked.streamed:
-            return _streamed(asked, batcher, plan, synthesizer.voice.rate, http)
-        return await _whole(asked.response_format, batcher, plan, synthesizer.voice.rate, http)
+        return await answering.answer(asked, http)
+
+    @app.get("/v1/audio/speech/{request_id}")
+    async def spoken(request_id: str) -> dict:
+        """What was wrong with the speech of a request: a streamed answer's header was sent before it was known."""
+        return answering.recall(request_id)
 
     return app
 
 
-def _stand_guard(app: FastAPI, policy: Policy) -> None:
-    """The guard in front of everything, and the answers that let named sites read."""
-    if policy.origins:
+def _contents() -> dict:
+    types = [content_type(kind).partition(";")[0] for kind in FORMATS]
+    return {kind: {"schema": {"type": "string", "format": "binary"}} for kind in [*types, "text/event-stream"]}
+
+
+def _refusals() -> dict:
+    words = {400: "a bad request", 401: "no key", 413: "too long", 415: "no JSON", 429: "busy", 500: "the model failed"}
+    return {status: {"description": said, "content": {"application/json": {}}} for status, said in words.items()}
+
+
+def _stand_guard(app: FastAPI, serving: Serving) -> None:
+    """The last one added stands in front: guard, ids, answers that let named sites read, key."""
+    app.add_middleware(KeyGate, key=serving.key, public=PUBLIC)
+    if serving.policy.origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=sorted(policy.origins),
+            allow_origins=sorted(serving.policy.origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type"],
-            expose_headers=["x-parler-remarks"],
+            allow_headers=["*"],  # clients of OpenAI's send a dozen x-stainless-... headers
+            expose_headers=TOLD,
         )
-    app.add_middleware(Guard, policy=policy)  # the last one added stands in front
+    app.add_middleware(RequestIds)
+    app.add_middleware(Guard, policy=serving.policy)
 
 
-def _client(http: HttpRequest) -> str:
-    """Whose share a request takes: an address's; on loopback, where all have one, a connection's."""
-    host, port = (http.client.host, http.client.port) if http.client else ("", 0)
-    return f"{host}:{port}" if host in ("127.0.0.1", "::1") else host
-
-
-def _describe_server(app: FastAPI, synthesizer: Synthesizer, batcher: Batcher, name: str) -> None:
-    """What is asked of a server before speech is: its health, models and voices."""
-
-    @app.get("/health")
-    async def health() -> dict:
-        waiting, counts = len(batcher.waiting), dict(batcher.counts)
-        return {"status": "ok", "waiting": waiting, "batches": batcher.batches[-10:], "chunks": counts}
-
-    @app.get("/v1/models")
-    async def models() -> dict:
-        return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "parler_assets"}]}
-
-    @app.get("/v1/audio/voices")
-    async def voices() -> dict:
-        return {"voices": synthesizer.voices, "styles": synthesizer.settings.styles, "rates": synthesizer.rates}
-
-
-def _streamed(asked: Speech, batcher: Batcher, plan: Plan, rate: int, http: HttpRequest) -> StreamingResponse:
-    """Audio while it is made: bare, or in events."""
-    remarks: list[str] = []
-    stream = encoded(streams_of(batcher, plan, _client(http)), plan, asked.response_format, rate, remarks)
-    if asked.stream_format == "sse":
-        return StreamingResponse(events(stream, remarks), media_type="text/event-stream")
-    return StreamingResponse(stream, media_type=TYPES[asked.response_format])
-
-
-async def _whole(kind: str, batcher: Batcher, plan: Plan, rate: int, http: HttpRequest) -> Response:
-    """A whole file; what is wrong with the speech is said in a header."""
-    spoken = await _all([asyncio.wrap_future(done) for done in batcher.submit(plan, client=_client(http))], http)
-    if spoken is None:
-        return Response(status_code=499)  # nobody is there to read it
-    sound = joined([one.samples for one in spoken], rate)
-    remarks = remarks_on(plan, spoken)
-    warn(remarks)
-    told = "; ".join(remarks).encode("latin-1", "replace").decode("latin-1")  # what a header can hold
-    headers = {"x-parler-remarks": told} if told else {}
-    data = Encoder("pcm", rate).encode(sound) if kind == "pcm" else encode(sound, rate, kind.upper())
-    return Response(data, media_type=TYPES[kind], headers=headers)
-
-
-async def _all(waiting: list[asyncio.Future], http: HttpRequest) -> list | None:
-    """All chunks, or None when the client has left: what is not spoken yet is cancelled then."""
-    together = asyncio.gather(*waiting)
-    try:
-        while not (await asyncio.wait([together], timeout=LOOK))[0]:
-            if await http.is_disconnected():
-                return None
-        return list(await together)
-    finally:
-        together.cancel()
-        for future in waiting:
-            future.cancel()
-
-
-def serve(synthesizer: Synthesizer, host: str = "127.0.0.1", port: int = 8000, policy: Policy | None = None) -> None:
+def serve(synthesizer: Synthesizer, host: str = "127.0.0.1", port: int = 8000, serving: Serving | None = None) -> None:
     """Serve until interrupted; other machines can only ask when `host` is changed on purpose."""
     from parler_assets.web.server import run
 
-    run(speech_app(synthesizer, policy=policy), host, port)
+    run(speech_app(synthesizer, serving), host, port, body_bytes=BODY_BYTES, grace=GRACE)

@@ -7,7 +7,9 @@ and share batches with each other. First parts and short texts of any requests s
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -19,19 +21,25 @@ import numpy as np
 from parler_assets.tts.serving.plan import Part, Plan
 from parler_assets.tts.serving.remarks import ended_early, is_mute, least_seconds
 from parler_assets.tts.serving.synthesizer import Synthesizer
+from parler_assets.tts.serving.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance, VoicePrompt
 
 log = logging.getLogger(__name__)
-WAITING = 64  # chunks; beyond, a request is refused rather than kept waiting
+WAITING = 512  # chunks; beyond, a request is refused rather than kept waiting
 SHORT, RESERVED = 2, 16  # requests of so few chunks find so much more room
+LONGEST_RETRY = 60  # seconds
 GATHER = 0.02  # seconds to wait for company
 Hearer = Callable[[np.ndarray], None]
 
 
 class Busy(RuntimeError):
-    """Too many chunks are waiting."""
+    """Too much is waiting; `retry_after` seconds from now there may be room."""
+
+    def __init__(self, message: str, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SpeakingError(RuntimeError):
@@ -42,6 +50,7 @@ class SpeakingError(RuntimeError):
 class _Chunk:
     part: Part
     lead: _Chunk | None = None  # the first part of its text, that it continues from
+    like: VoicePrompt | None = None  # given speech that it continues from
     on_piece: Hearer | None = None
     leads: bool = False
     client: str = ""  # whose share it takes
@@ -56,14 +65,16 @@ class _Chunk:
 
     @property
     def after(self) -> VoicePrompt | None:
-        return self.lead.prompt if self.lead else None
+        return self.lead.prompt if self.lead else self.like
 
 
 class Batcher:
     """One thread that speaks what is waiting, up to the recipe's batch size at a time."""
 
-    def __init__(self, synthesizer: Synthesizer) -> None:
-        self.synthesizer = synthesizer
+    def __init__(self, synthesizer: Synthesizer, telemetry: Telemetry | None = None, most: int = WAITING) -> None:
+        self.synthesizer, self.telemetry, self.most = synthesizer, telemetry or Telemetry(), most
+        self._seconds = 1.0  # of work that a chunk takes, about
+        self.telemetry.watch_queue(lambda: len(self.waiting))
         self.waiting: deque[_Chunk] = deque()
         self.batches: list[int] = []  # sizes of the last batches, for /health
         self.counts: Counter[str] = Counter()
@@ -79,19 +90,28 @@ class Batcher:
         Raises:
             Busy: its parts do not all fit into the queue; then none is spoken.
         """
-        chunks = [_Chunk(part, client=client) for part in self.synthesizer.parts(plan)]
+        chunks = [_Chunk(part, client=client, like=plan.like) for part in self.synthesizer.parts(plan)]
         for chunk, hearer in zip(chunks, hearers, strict=False):
             chunk.on_piece = hearer
         chunks[0].leads = plan.carried
         for chunk in chunks[1:] if plan.carried else ():
             chunk.lead = chunks[0]
         with self._changed:
-            most = WAITING + (RESERVED if len(chunks) <= SHORT else 0)
-            if len(self.waiting) + len(chunks) > most:
-                raise Busy(f"{WAITING} chunks are waiting; try again later")
+            most = self.most + (RESERVED if len(chunks) <= SHORT else 0)
+            if self.waiting and len(self.waiting) + len(chunks) > most:
+                raise Busy(f"{len(self.waiting)} parts of texts are waiting; try again later", self.retry_after)
             self.waiting.extend(chunks)
             self._changed.notify()
         return [chunk.done for chunk in chunks]
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds until half of what waits has been spoken."""
+        return max(1, min(LONGEST_RETRY, math.ceil(self._seconds * len(self.waiting) / 2)))
+
+    @property
+    def works(self) -> bool:
+        return self.thread.is_alive() and not self._closed
 
     def close(self) -> None:
         with self._changed:
@@ -116,7 +136,7 @@ class Batcher:
         while batch := self._gather():
             # a client that went away has cancelled its chunks: they cost nothing
             wanted = [chunk for chunk in batch if chunk.done.set_running_or_notify_cancel()]
-            self.counts["abandoned"] += len(batch) - len(wanted)
+            self._count("abandoned", len(batch) - len(wanted))
             if wanted:
                 self._speak(wanted)
 
@@ -124,6 +144,7 @@ class Batcher:
         from parler_assets.tts.synthesis.voice import BrokenCheckpoint
 
         self.batches = [*self.batches[-99:], len(wanted)]
+        started = time.perf_counter()
         try:
             spoken = self._generate(wanted)
         except Exception as error:  # one failed batch must not end the server
@@ -134,16 +155,27 @@ class Batcher:
                         chunk.kept = []
                         self._speak([chunk])
                 wanted = [chunk for chunk in wanted if not chunk.done.done()]
-            self.counts["failed"] += len(wanted)
+            self._count("failed", len(wanted))
             told = str(error) if isinstance(error, BrokenCheckpoint) else "the server's log says why"
             for chunk in wanted:
                 chunk.done.set_exception(SpeakingError(f"the model failed on this text: {told}"))
             return
+        self._note(len(wanted), sum(one.duration for one in spoken), time.perf_counter() - started)
         for chunk, one in zip(wanted, spoken, strict=True):
-            early = ended_early(chunk.part.text, one, chunk.part.rate)
-            self.counts.update(spoken=1, cut=int(not one.ended), silent=int(is_mute(one)), early=int(early))
+            self._count("spoken")
+            self._count("cut", int(not one.ended))
+            self._count("silent", int(is_mute(one)))
+            self._count("early", int(ended_early(chunk.part.text, one, chunk.part.rate)))
             chunk.prompt = self.synthesizer.voice_prompt(chunk.part, one) if chunk.leads else None
             chunk.done.set_result(one)
+
+    def _note(self, size: int, audio: float, seconds: float) -> None:
+        self._seconds = 0.8 * self._seconds + 0.2 * seconds / size
+        self.telemetry.batch_done(size, audio, seconds)
+
+    def _count(self, outcome: str, count: int = 1) -> None:
+        self.counts[outcome] += count
+        self.telemetry.chunks.labels(outcome).inc(count)
 
     def _generate(self, wanted: list[_Chunk]) -> list[Utterance]:
         """The batch; piece by piece where somebody is waiting for the first sound and the voice can."""

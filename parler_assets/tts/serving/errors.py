@@ -16,8 +16,12 @@ from parler_assets.tts.serving.text import SayError
 
 def answer_errors(app: FastAPI) -> None:
     """Every error in OpenAI's form."""
-    for kind, status in ((SayError, 400), (Busy, 429), (SpeakingError, 500)):
+    for kind, status in ((SayError, 400), (SpeakingError, 500)):
         app.add_exception_handler(kind, _answering(status))
+
+    @app.exception_handler(Busy)
+    async def busy(_, error: Busy) -> JSONResponse:
+        return _error(429, str(error), error.retry_after)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_, error: RequestValidationError) -> JSONResponse:
@@ -39,15 +43,16 @@ def _in_words(problem: Mapping[str, Any]) -> str:
     """One problem of a request's body in words."""
     if problem["type"] == "json_invalid":
         return f"the body is not JSON: {problem['ctx']['error']} at character {problem['loc'][-1]}"
-    return f"{problem['loc'][-1]}: {problem['msg']}"
+    return f"{problem['loc'][-1] if problem['loc'] else 'body'}: {problem['msg']}"
 
 
-def _error(status: int, message: str) -> JSONResponse:
-    """An error in OpenAI's form, which its client shows."""
-    headers = {"retry-after": "2"} if status == 429 else None
+def _error(status: int, message: str, retry_after: int | None = None) -> JSONResponse:
+    headers = None if retry_after is None else {"retry-after": str(retry_after)}
     return JSONResponse({"error": error_body(status, message)}, status, headers)
 
 
-def error_body(status: int, message: str) -> dict[str, str]:
+def error_body(status: int, message: str) -> dict[str, str | None]:
+    """An error in OpenAI's form, which its client shows; without what JSON in UTF-8 cannot hold."""
     kind = {429: "server_busy"}.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"message": message, "type": kind}
+    told = message.encode("utf-8", "replace").decode("utf-8")
+    return {"message": told, "type": kind, "param": None, "code": None}

@@ -1,41 +1,34 @@
-"""Signs and money as the words that a reader says for them."""
+"""What a message has and a training text has not: drawn lines, comparisons, signs of formulas, compatibility letters.
+
+Numbers, money, dates and the common signs are `speech.text`'s, for training texts and requests alike.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
-CURRENCIES = {"$": ("dollar", "dollars"), "€": ("euro", "euros"), "£": ("pound", "pounds"), "¥": ("yen", "yen")}
-_AMOUNT = r"\d++(?:,\d{3})*+(?:\.\d++)?+"  # gives nothing back: a text of digits costs no more than its length
-_SCALE = r"(?:\s?(?:thousand|million|billion|trillion)\b)?"
-_BEFORE = re.compile(rf"(?:\bUS)?([{''.join(CURRENCIES)}])\s?({_AMOUNT})({_SCALE})", re.I)
-_AFTER = re.compile(rf"(?<![\d.,])({_AMOUNT})\s?([{''.join(CURRENCIES)}])")
 _RULE = re.compile(r"([=+&~_*#<>-])\1{2,}")  # drawn, not said
-SIGNS = {
-    "°C": "degrees Celsius", "°F": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
-    "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus", "≈": "about",
-    "≤": "at most", "≥": "at least", "≠": "is not", "→": "to", "->": "to", "€": "euros", "£": "pounds", "¥": "yen",
+_SIGNS = {
+    "->": "to", "∞": "infinity", "√": "square root of", "∑": "sum of", "π": "pi", "®": "registered", "™": "trademark",
+    "№": "number", "¢": "cents", "×": "times", "÷": "divided by",
 }  # fmt: skip
-_SIGN = re.compile("|".join(map(re.escape, sorted(SIGNS, key=len, reverse=True))))
+_SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
+_POWERS = {"²": "squared", "³": "cubed"}
+_POWER = re.compile(r"(?<=\w)([²³])|(?<=\w)\^([23])(?!\w)")
+_FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
+_NO_FRACTIONS = re.compile(r"[^¼-¾⅐-⅞]+")  # which NFKC would take apart
 _COMPARED = (  # with the same room on both sides, as a comparison is written
     (re.compile(r"(?<=\w)( ?)<\1(?=\w)"), " less than "),
     (re.compile(r"(?<=\w)( ?)>\1(?=\w)"), " greater than "),
 )
 
 
-def spoken(text: str) -> str:
-    """The text with its signs as words, and amounts of money before their currency."""
-    text = _BEFORE.sub(lambda found: _money(found[1], found[2], found[3]), _RULE.sub(" ", text))
-    text = _AFTER.sub(lambda found: _money(found[2], found[1]), text)
+def plain_signs(text: str) -> str:
+    """The text with these as words, in the letters that everything else is looked for in (NFKC)."""
+    text = _FRACTION.sub(" ", _RULE.sub(" ", text))
+    text = _POWER.sub(lambda found: f" {_POWERS[found[1] or '²³'[int(found[2]) - 2]]}", text)
     for sign, words in _COMPARED:
         text = sign.sub(words, text)
-    return _SIGN.sub(lambda found: f" {SIGNS[found[0]]} ", text)
-
-
-def _money(currency: str, amount: str, scale: str = "") -> str:
-    """`$3.50` is "3 dollars 50"; a scale has the currency behind it."""
-    one, many = CURRENCIES[currency]
-    whole, _, rest = amount.partition(".")
-    if scale or (rest and len(rest) != 2):
-        return f"{amount}{scale} {many}"
-    words = f"{whole} {one if whole == '1' else many}"
-    return f"{words} {rest}" if rest.strip("0") else words
+    text = _SIGN.sub(lambda found: f" {_SIGNS[found[0]]} ", text)
+    return _NO_FRACTIONS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future
 from functools import partial
 
@@ -17,14 +17,17 @@ from parler_assets.tts.serving.batcher import Batcher, SpeakingError
 from parler_assets.tts.serving.encoder import Encoder
 from parler_assets.tts.serving.errors import error_body
 from parler_assets.tts.serving.plan import Plan, remarks_on
-from parler_assets.tts.serving.synthesizer import PAUSE
 
 log = logging.getLogger(__name__)
 Stream = tuple[asyncio.Future, asyncio.Queue]
 
 
 def streams_of(batcher: Batcher, plan: Plan, client: str = "") -> list[Stream]:
-    """Each chunk's future, and the queue of its pieces that ends with None."""
+    """Each chunk's future, and the queue of its pieces that ends with None.
+
+    Only the first part is heard piece by piece. While it plays, the others are made and checked whole, so that what
+    failed in them is spoken again before anybody hears it.
+    """
     loop = asyncio.get_running_loop()
     queues: list[asyncio.Queue] = [asyncio.Queue() for _ in plan.parts]
 
@@ -36,7 +39,7 @@ def streams_of(batcher: Batcher, plan: Plan, client: str = "") -> list[Stream]:
         return hear
 
     hearers = [hearer(pieces) for pieces in queues]
-    futures = batcher.submit(plan, hearers, client)
+    futures = batcher.submit(plan, hearers[:1], client)
     for future, hear in zip(futures, hearers, strict=True):
         future.add_done_callback(partial(_ended, hear))
     return [(asyncio.wrap_future(future), pieces) for future, pieces in zip(futures, queues, strict=True)]
@@ -46,7 +49,9 @@ def _ended(hear: Callable[[np.ndarray | None], None], _: Future) -> None:
     hear(None)
 
 
-async def encoded(streams: list[Stream], plan: Plan, kind: str, rate: int, remarks: list[str]) -> AsyncIterator[bytes]:
+async def encoded(
+    streams: list[Stream], plan: Plan, kind: str, rate: int, remarks: list[str]
+) -> AsyncGenerator[bytes, None]:
     """Pieces in order as they are made, with pauses between chunks; what is left is cancelled when nobody listens.
 
     `remarks` is added to: what is wrong with the speech is known at its end only.
@@ -54,8 +59,7 @@ async def encoded(streams: list[Stream], plan: Plan, kind: str, rate: int, remar
     encoder, done = Encoder(kind, rate), []
     try:
         for place, (future, pieces) in enumerate(streams):
-            if place:
-                yield encoder.encode(np.zeros(int(PAUSE * rate), np.float32))
+            yield encoder.encode(_silence(plan.pauses[place], rate))
             sent = 0
             while (piece := await pieces.get()) is not None:
                 sent += len(piece)
@@ -66,10 +70,14 @@ async def encoded(streams: list[Stream], plan: Plan, kind: str, rate: int, remar
                 yield encoder.encode(spoken.samples)
         remarks += remarks_on(plan, done)
         warn(remarks)
-        yield encoder.finish()
+        yield encoder.encode(_silence(plan.pauses[-1], rate)) + encoder.finish()
     finally:
         for future, _ in streams:
             future.cancel()
+
+
+def _silence(seconds: float, rate: int) -> np.ndarray:
+    return np.zeros(int(seconds * rate), np.float32)
 
 
 async def events(sound: AsyncIterator[bytes], remarks: list[str]) -> AsyncIterator[str]:

@@ -1,41 +1,60 @@
-"""A text made ready to be spoken: markup taken out, and cut into chunks that the model can say at once."""
+"""A text made ready to be spoken, by one pipeline: markup, signs and invisible characters out, what is said in."""
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from dataclasses import dataclass
 
-from parler_assets.tts.data.texts import ENDS, has_word, sentences_of
-from parler_assets.tts.serving.signs import spoken
+from parler_assets.speech.text import spoken_form
+from parler_assets.tts.data.texts import has_word
+from parler_assets.tts.serving.chunks import CHUNK
+from parler_assets.tts.serving.lexicon import Lexicon
+from parler_assets.tts.serving.markup import without_markdown, without_tags
+from parler_assets.tts.serving.signs import plain_signs
+from parler_assets.tts.serving.ssml import SsmlError, divided, marked
 
 MOST_CHARACTERS = 20_000
 MOST_OF_A_DESCRIPTION = 1_000  # characters; the corpora's own have one sentence
-CHUNK = 220  # characters spoken at once, at most
-TAGS = (
-    "a|abbr|article|aside|audio|b|blockquote|body|br|break|center|code|dd|del|div|dl|dt|em|emphasis|figure|font|footer"
-    "|h[1-6]|head|header|hr|html|i|img|ins|kbd|lang|li|link|main|mark|meta|nav|ol|p|paragraph|phoneme|pre|prosody|q|s"
-    "|samp|say-as|script|section|sentence|small|span|speak|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead"
-    "|title|tr|tt|u|ul|video|voice|w"
-)
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"'<>]+)"""
-# Of HTML and SSML, attributes with values: what a text compares ("a < b and c > d") is no tag.
-_TAG = re.compile(rf"<!--.{{0,1000}}?-->|</?(?:{TAGS})(?:\s+[\w:.-]+\s*=\s*{_VALUE})*\s*/?>", re.I | re.S)
-_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
-_LINE = re.compile(r"^[ \t]*(?:#{1,6}|[-*+•])[ \t]+(\S.*)$", re.M)  # a heading, or an item of a list
-_PARAGRAPH = re.compile(r"(\w)[ \t]*\n[ \t]*\n")
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S*[\w/]", re.I)
+MOST_SILENCE = 60.0  # seconds of all breaks of a text
+_BLOB = re.compile(rf"[!-~]{{{CHUNK + 1},}}")  # a word of Latin signs that is longer than what is said at once
+_MARKS = 2  # accents on one letter
 
 
 class SayError(ValueError):
     """A request that cannot be spoken; the message says what to change."""
 
 
+@dataclass(frozen=True)
+class Passage:
+    """Text between two breaks, and the seconds of silence that were asked for behind it."""
+
+    text: str
+    pause: float | None = None
+
+
+@dataclass(frozen=True)
+class Script:
+    """Passages in order (the first may be empty: silence before the first word), and what was left out, in words."""
+
+    passages: tuple[Passage, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return " ".join(passage.text for passage in self.passages if passage.text)
+
+
 def decodable(text: str) -> str:
     """Any text of a request without what no tokenizer reads: lone surrogates, control and unassigned characters."""
-    unread = ("Cc", "Cs", "Co", "Cn")
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in unread else " " for c in text)
+    return "".join(map(_decodable, text))
+
+
+def _decodable(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Co", "Cn") or (category == "Cc" and character.isspace() and character not in "\n\t"):
+        return " "  # an icon, a sign of later years, a line's end
+    return "" if category in ("Cc", "Cs") and character not in "\n\t" else character
 
 
 def clean_description(text: str) -> str:
@@ -52,85 +71,61 @@ def clean_description(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """The text as the model can read it: markup and emoji taken out, white space joined.
+    """The words of a text, without its breaks; see `script_of`."""
+    return script_of(text).text
+
+
+def script_of(text: str, lexicon: Lexicon | None = None, most: int = MOST_CHARACTERS, language: str = "en") -> Script:
+    """What is to be said of a text.
 
     Raises:
-        SayError: nothing is left, more than 20,000 characters, one endless word, or mostly another script.
+        SayError: nothing is left, more than `most` characters, too long a break.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise SayError(f"text of {len(text)} characters, at most {MOST_CHARACTERS}: split it into several requests")
-    plain = unicodedata.normalize("NFKC", html.unescape(_TAG.sub(" ", _without_markdown(text))))
-    kept = " ".join("".join(map(_readable, spoken(plain))).split())
-    kept = re.sub(r" (?=[)\]]|[.,;:!?]+(?:\s|$))", "", kept)  # where a sign was
-    longest = max(map(len, kept.split()), default=0)
-    if longest > CHUNK:
-        raise SayError(f"a word of {longest} characters, at most {CHUNK}: put spaces between words")
-    letters = [c for c in kept if c.isalpha()]
-    if not has_word(kept):
-        raise SayError("nothing to say: the text has no letter or digit")
-    foreign = sum("LATIN" not in unicodedata.name(c, "") for c in letters)
-    if letters and foreign > len(letters) / 2:
-        raise SayError("this checkpoint reads English in Latin letters; the text is mostly in another script")
-    return kept
+    if len(text) > most:
+        raise SayError(f"text of {len(text)} characters, at most {most}: split it into several requests")
+    try:
+        plain = without_markdown(without_tags(marked(text)))
+    except SsmlError as error:
+        raise SayError(str(error)) from None
+    remarks: list[str] = []
+    passages = [
+        Passage(_said(piece, lexicon or Lexicon(), language, remarks), pause) for piece, pause in divided(plain)
+    ]
+    silence = sum(passage.pause or 0 for passage in passages)
+    if silence > MOST_SILENCE:
+        raise SayError(f"breaks of {silence:g} s in all, at most {MOST_SILENCE:g}: shorten them")
+    if not any(has_word(passage.text) for passage in passages):
+        raise SayError(f"nothing to say: {remarks[0] if remarks else 'the text has no letter or digit'}")
+    return Script(tuple(passages), tuple(remarks))
 
 
-def _without_markdown(text: str) -> str:
-    """Headings, items and paragraphs end a sentence, links and bold type are their words, an address is `link`."""
-    text = _LINE.sub(lambda found: _ended(found[1].rstrip(" \t#")), text)
-    text = _PARAGRAPH.sub(r"\1.\n\n", text)
-    text = _ADDRESS.sub("link", _LINK.sub(r"\1", text))
-    return re.sub(r"(\*\*|__)(\S.*?)\1", r"\2", text)
+def _said(text: str, lexicon: Lexicon, language: str, remarks: list[str]) -> str:
+    """One passage in words; what no voice can say at once is added to `remarks`."""
+    plain = lexicon.spelled(_without_blobs(plain_signs(text), remarks))
+    kept = " ".join(_readable(spoken_form(plain, language)).split())
+    return re.sub(r" (?=[)\]]|[.,;:!?]+(?:\s|$))", "", kept)  # where a sign was
 
 
-def _ended(line: str) -> str:
-    return line if line.endswith(ENDS) else f"{line}."
+def _without_blobs(text: str, remarks: list[str]) -> str:
+    remarks += [f"a word of {len(found[0])} characters was left out" for found in _BLOB.finditer(text)]
+    return _BLOB.sub("", text)
 
 
-def _readable(character: str) -> str:
-    """The character, a space in place of a symbol, nothing in place of what is invisible or joins letters."""
-    category = unicodedata.category(character)
-    if category[0] in "LNPZ":
-        return character
-    return "" if category[0] in "CM" and not character.isspace() else " "
+def _readable(text: str) -> str:
+    """The text without what is invisible or joins letters, a space in place of every symbol."""
+    kept: list[str] = []
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category[0] == "M" else 0
+        if (category[0] == "M" and marks <= _MARKS and kept and _takes_marks(kept)) or category[0] in "LNPZ":
+            kept.append(character)
+        elif category[0] not in "CM" or character.isspace():
+            kept.append(" ")
+    return "".join(kept)
 
 
-def chunks(text: str, most: int = CHUNK, sentences: int | None = None) -> list[str]:
-    """Sentences joined up to `most` characters, and `sentences` of them; nothing is lost.
-
-    A longer sentence is cut at a comma or a space. What has no word stands with its neighbour where it fits.
-    """
-    pieces: list[str] = []
-    counts: list[int] = []
-    for sentence in sentences_of(text):
-        for part in _cut(sentence, most):
-            fits = pieces and len(pieces[-1]) + 1 + len(part) <= most
-            count = int(has_word(part))
-            if fits and (sentences is None or counts[-1] + count <= sentences):
-                pieces[-1] += f" {part}"
-                counts[-1] += count
-            else:
-                pieces.append(part)
-                counts.append(count)
-    return pieces
-
-
-def opened(text: str, most: int) -> list[str]:
-    """The first sentences, up to half of `most` characters, then chunks that have room beside them.
-
-    Nothing where already the first sentence is longer: cutting it would be heard more than a change of voice.
-    """
-    first = chunks(text, most // 2)[0]
-    if not first.endswith(ENDS):
-        return []
-    return [first, *chunks(text[len(first) :].strip(), min(CHUNK, most - len(first) - 1))]
-
-
-def _cut(sentence: str, most: int) -> Iterator[str]:
-    while len(sentence) > most:
-        commas, spaces = (sentence.rfind(mark, most // 2, most) for mark in (", ", " "))
-        at = commas if commas >= 0 else spaces
-        at = at + 1 if at >= 0 else most
-        yield sentence[:at].strip()
-        sentence = sentence[at:].strip()
-    if sentence:
-        yield sentence
+def _takes_marks(kept: list[str]) -> bool:
+    """Whether the last letter is of a script that writes vowels as marks; Latin letters have theirs in them."""
+    base = next((letter for letter in reversed(kept) if unicodedata.category(letter)[0] != "M"), "")
+    return base.isalpha() and "LATIN" not in unicodedata.name(base, "LATIN")

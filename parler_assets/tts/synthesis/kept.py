@@ -1,7 +1,8 @@
 """Samples that are there already, one by one, whatever run or recipe made them.
 
 Each has a key, a digest of all that it depends on. It lies in a small file of its own as soon as it has ended, so that
-a kill in the middle of a batch loses what was not finished and no more; later its batch's shard has it.
+a kill in the middle of a batch loses what was not finished and no more; later its batch's shard has it. Files whose
+bytes are not those that were written are passed over.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parler_assets import storage
+from parler_assets.storage import Part
 
 EARLIER = {"stopped": "ended"}  # columns of samples made before, and their names now
 
@@ -50,19 +52,20 @@ class KeptSamples:
 
     def keep(self, key: str, row: dict) -> None:
         """Write one sample where a run after a kill finds it."""
-        self._loose.append(self.folder / f"part-sample-{key}.parquet")
-        with storage.replacing(self._loose[-1]) as temporary:
-            pq.write_table(pa.Table.from_pylist([{**row, "key": key}], schema=self.schema), temporary)
+        table = pa.Table.from_pylist([{**row, "key": key}], schema=self.schema)
+        self._loose.append(self.folder / storage.write_shard(self.folder, f"part-sample-{key}", Part(table)).file)
 
     def clear(self) -> None:
         """Remove the small files of samples that a shard has."""
         while self._loose:
-            self._loose.pop().unlink(missing_ok=True)
+            path = self._loose.pop()
+            for file in (path.with_suffix(".json"), path):
+                file.unlink(missing_ok=True)
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
-    """Key to the shard that has it, over whatever shards lie in the folder."""
+    """Key to the shard that has it, over whatever whole shards lie in the folder."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("part-*.parquet")):
+    for path in storage.intact_shards(folder):
         found |= {row["key"]: path for row in rows_of(path, columns=["key"]) if row.get("key")}
     return found

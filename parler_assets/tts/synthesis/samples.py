@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from parler_assets.tts.synthesis.voice import Utterance
 
 VERSION = "2"
+BYTES_PER_SECOND = 50_000  # of speech at 44.1 kHz, 16 bits, as FLAC
 STAGE = "evaluation_samples"
 SAMPLING = ("temperature", "top_k", "guidance_scale", "max_seconds", "precision")
 ASKED = ("speaker", "style", "rate", "kind", "attribute", "label", "text", "description", "seed")
@@ -92,7 +93,9 @@ def synthesize_samples(
     prompts = evaluation_prompts(settings, clips.texts, describe, labels, clips.texts_of_cells)
     speaker = _Speaker(checkpoints, held, settings, device, KeptSamples(folder, SCHEMA, rebuild))
     plan = _Plan(clips, prompts, speaker)
-    return storage.build(folder, fingerprint, len(plan.jobs), plan.make, label=STAGE, facts=plan.facts, rebuild=rebuild)
+    return storage.build(
+        folder, fingerprint, len(plan.jobs), plan.make, facts=plan.facts, rebuild=rebuild, room=plan.room
+    )
 
 
 def labels_of(bins: Sequence[Path]) -> dict[str, list[str]]:
@@ -128,6 +131,11 @@ class _Plan:
         batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         spoken = [_Job(system, batch) for system in ("base", "finetuned") for batch in batches]
         return [_Job(system) for system in ("real", "copy") if self.clips.numbers] + spoken
+
+    def room(self) -> float:
+        """Bytes of all samples, those of held-out clips like the others."""
+        seconds = sum(prompt.seconds for prompt in self.prompts) * 2
+        return seconds * BYTES_PER_SECOND
 
     def make(self, index: int) -> Part:
         job = self.jobs[index]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,7 @@ class Utterance:
     seconds: float
     ended: bool
     codes: np.ndarray | None = None
+    alone: bool = False  # spoken by itself, since it failed behind the speech that it was to continue from
 
     @property
     def duration(self) -> float:
@@ -87,6 +90,8 @@ class Voice:
             int(np.prod(codec.downsampling_ratios)) if hasattr(codec, "downsampling_ratios") else codec.hop_length
         )
         self.codebooks = int(self.model.config.decoder.num_codebooks)
+        self.codebook_size = int(self.model.config.decoder.codebook_size)
+        self._known: dict[str, bool] = {}  # letters that the tokenizer has been asked about
 
     def speak(
         self,
@@ -188,6 +193,29 @@ class Voice:
         inputs = self.inputs([f"{after.text} {text}" for text in texts], descriptions)
         inputs["audio_codes"] = torch.from_numpy(after.codes)[None].expand(len(texts), -1, -1)
         return inputs, after.codes.shape[1]
+
+    def unknown(self, letters: Iterable[str]) -> set[str]:
+        """Those of these characters that the prompt's tokenizer has no token for."""
+        tokenizer = self.tokenizers.prompt
+        for letter in set(letters) - self._known.keys():
+            ids = tokenizer(letter, add_special_tokens=False).input_ids
+            self._known[letter] = bool(ids) and tokenizer.unk_token_id not in ids
+        return {letter for letter in letters if not self._known[letter]}
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """Codes (K, T) of samples (N,) at `rate`."""
+        from parler_assets.speech.codec.codec import Codec
+
+        (codes,) = Codec(self.model.audio_encoder).encode([samples])
+        return codes.astype(np.int64)
+
+    @cached_property
+    def codec_identity(self) -> str:
+        """Equal where codes mean the same sound: a digest of the codec."""
+        content = hashlib.sha256(repr((self.rate, self.hop, self.codebooks)).encode())
+        for name, tensor in sorted(self.model.audio_encoder.state_dict().items()):
+            content.update(name.encode() + tensor.float().cpu().numpy().tobytes())
+        return content.hexdigest()[:16]
 
     def inputs(self, texts: Sequence[str], descriptions: Sequence[str]) -> dict[str, Any]:
         description = self.tokenizers.description(list(descriptions), padding=True, return_tensors="pt").to(self.device)

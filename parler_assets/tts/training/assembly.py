@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -16,7 +17,7 @@ from parler_assets.tts.base import validate_base
 from parler_assets.tts.data import HELD_OUT, TRAIN, Split, open_split
 from parler_assets.tts.data.collate import Collator
 from parler_assets.tts.model.varlen import packs
-from parler_assets.tts.training import memory
+from parler_assets.tts.training import checkpoints, memory
 from parler_assets.tts.training.batches import Reader, Updates, lengths_of
 from parler_assets.tts.training.heldout import HeldOut
 from parler_assets.tts.training.job import Job, TrainingRefused
@@ -24,7 +25,9 @@ from parler_assets.tts.training.loop import FineTuner
 from parler_assets.tts.training.plan import Lengths, Plan, computed_positions
 from parler_assets.tts.training.speed import peak
 from parler_assets.tts.training.text_states import TextStates
-from parler_assets.tts.training.weights import load_model
+from parler_assets.tts.training.weights import load_base
+
+logger = logging.getLogger(__name__)
 
 
 def assemble(job: Job) -> FineTuner:
@@ -40,13 +43,16 @@ def assemble(job: Job) -> FineTuner:
     _refuse_apart(settings.processes, processes)
     refuse_precision(settings, str(device))
 
-    model = load_model(job.base, settings)
+    model = load_base(job)
     decoder = model.config.decoder
     limit, packed = facts["max_positions"], _packed(decoder, device, settings)
-    plan = Plan(sizes, train_split.weights, settings, limit, processes, packed)
     states = _text_states(job, model, [train_split, held_out_split], device)
     model.audio_encoder = None
+    settings = with_budget(settings, model, decoder, device)
+    plan = Plan(sizes, train_split.weights, settings, limit, processes, packed)
     _check_memory(job, model, decoder, plan, device)
+    if accelerator.is_main_process:
+        checkpoints.check_room(job, model)
     collator = Collator(facts["codebook_size"], _pad_id(job))
     reader, held_out_reader = (Reader(split, collator, states) for split in (train_split, held_out_split))
     updates = Updates(plan, reader, decoder, accelerator.process_index)
@@ -112,6 +118,17 @@ def _text_states(job: Job, model: Any, splits: list[Split], device: torch.device
 
 def _pad_id(job: Job) -> int:
     return int(validate_base(job.base)["text_encoder"].get("pad_token_id") or 0)
+
+
+def with_budget(settings: Training, model: Any, decoder: Any, device: torch.device) -> Training:
+    """Where no `max_positions` is set: what the card holds. A smaller one cuts the same updates into more pieces."""
+    if settings.max_positions is not None or device.type != "cuda":
+        return settings
+    fitting = memory.positions_that_fit(model, decoder, settings, memory.room_of_cards(str(device)))
+    if fitting < memory.LEAST:
+        return settings  # refused soon, with what would help
+    logger.info("training.max_positions: %d, by this card's memory", fitting)
+    return settings.model_copy(update={"max_positions": fitting})
 
 
 def _check_memory(job: Job, model: Any, decoder, plan: Plan, device: torch.device) -> None:

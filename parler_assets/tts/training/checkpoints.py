@@ -17,9 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from parler_assets.tts.training.states import seal
+from parler_assets import storage
+from parler_assets.tts.training import metrics
+from parler_assets.tts.training.job import Job, TrainingRefused
+from parler_assets.tts.training.states import STATE, seal
 
-WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "trainer_state.json"
+WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
+__all__ = ["OPTIMIZER", "STATE", "WEIGHTS"]
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -27,8 +31,10 @@ def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: dict) -> None:
-    """Write a checkpoint atomically. Without an optimizer it holds weights only.
+def save(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: dict, log: Path | None = None
+) -> None:
+    """Write a checkpoint atomically, with a copy of the log. Without an optimizer it holds weights only.
 
     Raises:
         OSError: it cannot be written (the disk is full, say), with sizes; nothing of the attempt is left.
@@ -41,6 +47,8 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
         if optimizer is not None:
             save_file(_optimizer_tensors(parameters, optimizer), temporary / OPTIMIZER)
         (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
+        if log and log.is_file():
+            shutil.copyfile(log, temporary / metrics.FILE)
         seal(temporary)
         _sync(temporary)
         put_in_place(temporary, folder)
@@ -48,6 +56,24 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
         raise OSError(f"{folder}: {error}; {_sizes(folder, model, optimizer)}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_room(job: Job, model: nn.Module) -> None:
+    """Stop before the first update where what a training keeps will not fit beside what is kept already.
+
+    These are as many states as are kept and one more while it is written, the best weights (twice) and the result.
+
+    Raises:
+        TrainingRefused: with what is needed and what is free.
+    """
+    weights = sum(p.numel() * p.element_size() for p in trained(model).values())
+    kept, result = job.settings.keep_checkpoints + 1, sum(f.stat().st_size for f in job.base.glob("*.safetensors"))
+    needed = 3 * weights * kept + 2 * weights * job.settings.keep_best + result
+    there = sum(file.stat().st_size for place in (job.checkpoints, job.best) for file in place.rglob("*.safetensors"))
+    try:
+        storage.check_room(job.folder, needed - there, f"what this training keeps (states: {kept})")
+    except storage.DiskError as error:
+        raise TrainingRefused(f"{error}, or lower training.keep_checkpoints") from None
 
 
 def _sizes(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> str:
@@ -68,8 +94,12 @@ def put_in_place(temporary: Path, folder: Path) -> None:
 
 
 def rotate(checkpoints: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints, and what killed attempts left behind."""
-    for folder in [*sorted(checkpoints.glob("step-*"))[:-keep], *checkpoints.glob(".*")]:
+    """Remove all but the newest `keep` checkpoints, what killed attempts left, and damaged ones that were replaced."""
+    for folder in [
+        *sorted(checkpoints.glob("step-*"))[:-keep],
+        *checkpoints.glob(".*"),
+        *checkpoints.glob("damaged-*"),
+    ]:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,8 @@ _IDLE = (
     "like_reference",
 )
 
+TRAINED = storage.Schema("training", ["fingerprint", "digest", "updates", "chosen_update", "held_out_loss", "seconds"])
+DESCRIBED = storage.Schema("job", ["training_set", "base", "folder", "settings", "fingerprint"])
 _PATHS = ("training_set", "base", "folder")
 
 
@@ -84,12 +85,18 @@ class Job:
     def write(self) -> Path:
         path = self.folder / "job.json"
         places = {key: str(getattr(self, key)) for key in _PATHS}
-        storage.write_json(path, vars(self) | places | {"settings": self.settings.model_dump(mode="json")})
+        DESCRIBED.write(path, vars(self) | places | {"settings": self.settings.model_dump(mode="json")})
         return path
 
     @classmethod
     def read(cls, path: Path) -> Job:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        """What `write` wrote.
+
+        Raises:
+            FileNotFoundError: there is none.
+            RecordError: it is damaged.
+        """
+        content = DESCRIBED.read(path)
         places = {key: Path(content[key]) for key in _PATHS}
         return cls(**content | places | {"settings": Training.model_validate(content["settings"])})
 

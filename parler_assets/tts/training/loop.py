@@ -26,7 +26,7 @@ from parler_assets.tts.training.job import Job, TrainingFailed, TrainingRefused,
 from parler_assets.tts.training.optimizer import adamw, learning_rates
 from parler_assets.tts.training.reference import Reference
 from parler_assets.tts.training.speed import Meter
-from parler_assets.tts.training.states import newest_intact
+from parler_assets.tts.training.states import newest_intact, remove_others
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +69,11 @@ class FineTuner:
     def run(self) -> None:
         """Train to the end, from the newest complete checkpoint where there is one."""
         if self.accelerator.is_main_process:
+            for states in (self.job.best, self.job.checkpoints):
+                remove_others(states, self.job.fingerprint)
             newest_intact(self.job.best)
             intact = newest_intact(self.job.checkpoints)
-            metrics.cut_back(self.job.metrics, intact[1] if intact else 0)
+            metrics.resume(self.job.metrics, *(intact or (None, 0)))
         self.accelerator.wait_for_everyone()
         resumed = latest(self.job.checkpoints)
         self._held_out_losses = [loss for _, loss in metrics.held_out_losses(self.job.metrics)]
@@ -187,7 +189,8 @@ class FineTuner:
         """Add a line to metrics.jsonl, by one process."""
         if self.accelerator.is_main_process:
             epoch = round(self.step / self.updates.plan.updates_per_epoch, 4)
-            whole = {"step": self.step, "epoch": epoch, "time": round(time.time(), 3)} | line
+            place = {"step": self.step, "updates": len(self.updates), "epoch": epoch}
+            whole = place | {"time": round(time.time(), 3)} | line
             try:
                 metrics.append(self.job.metrics, whole)
             except OSError as error:
@@ -221,7 +224,7 @@ class FineTuner:
         if self.accelerator.is_main_process:
             kept = latest(self.job.best)
             if kept is None or loss < min(self._held_out_losses, default=float("inf")):
-                self._save(self.job.best, None, {"step": self.step, "eval_loss": loss}, keep=1)
+                self._save(self.job.best, None, {"eval_loss": loss}, keep=1)
         self.accelerator.wait_for_everyone()
         self._held_out_losses.append(loss)
 
@@ -240,7 +243,7 @@ class FineTuner:
         with self.meter.paused():
             if self.accelerator.is_main_process:
                 keep = self.settings.keep_checkpoints
-                self._save(self.job.checkpoints, self.optimizer, {"step": self.step}, keep)
+                self._save(self.job.checkpoints, self.optimizer, {}, keep)
             self.accelerator.wait_for_everyone()
 
     def _save(self, parent: Path, optimizer: torch.optim.Optimizer | None, state: dict, keep: int) -> None:
@@ -250,7 +253,9 @@ class FineTuner:
             TrainingFailed: it cannot be saved; what was saved before is kept, and training on would be lost.
         """
         try:
-            checkpoints.save(step_folder(parent, self.step), self.network, optimizer, state)
+            facts = {"step": self.step, "fingerprint": self.job.fingerprint, **state}
+            log = self.job.metrics if optimizer else None  # a kept best is not resumed from
+            checkpoints.save(step_folder(parent, self.step), self.network, optimizer, facts, log)
         except OSError as error:
             raise self._stopped(f"update {self.step} cannot be saved", error) from error
         checkpoints.rotate(parent, keep)

@@ -15,7 +15,9 @@ from parler_assets.recipe import Training
 from parler_assets.tts.training.job import TrainingRefused
 
 MARGIN = 1.15
+CARD_SHARE = 0.95  # of a card; the rest is the driver's
 _GB = 1e9
+LEAST = 1000  # positions of a micro-batch that is worth having: a clip of ten seconds
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ def estimate(model: nn.Module, decoder, settings: Training, positions: int) -> M
     return Memory(weights, 12 * trained, positions * (kept + heads))
 
 
+def positions_that_fit(model: nn.Module, decoder, settings: Training, room: float) -> int:
+    """Decoder positions of a micro-batch for which `room` bytes suffice; not above 0 where even the weights do not."""
+    one = estimate(model, decoder, settings, 1)
+    return int((room / MARGIN - one.weights - one.optimizer) / one.activations)
+
+
+def room_of_cards(device: str) -> float:
+    """Bytes that a training may count on, of the smallest card of this process; the same whenever it is resumed."""
+    totals = [torch.cuda.get_device_properties(card).total_memory for card in range(torch.cuda.device_count())]
+    return min(CARD_SHARE * min(totals), available(device))
+
+
 def available(device: str) -> int:
     """Free bytes of a GPU, or available bytes of this machine."""
     if device.startswith("cuda"):
@@ -73,10 +87,10 @@ def refuse_if_too_large(memory: Memory, free: float, settings: Training, positio
         return
     room = free / MARGIN - memory.weights - memory.optimizer
     fitting = int(room / max(memory.activations / positions, 1))
-    remedies = [f"training.max_positions: {fitting // 100 * 100}"] if fitting >= 1000 else []
+    remedies = [f"training.max_positions: {fitting // 100 * 100}"] if fitting >= LEAST else []
     if not settings.gradient_checkpointing:
         remedies.append("training.gradient_checkpointing: true")
-    if not settings.lora:
+    if not settings.lora and MARGIN * (memory.weights + memory.optimizer) > free / 2:  # adapters leave activations
         remedies.append("training.lora: {rank: 16}")
     raise TrainingRefused(
         f"training needs about {memory}, the device has {free / _GB:.1f} GB free; "

@@ -10,13 +10,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from parler_assets import storage
-from parler_assets.storage import write_json
-from parler_assets.tts.base import checkpoint_digest, known_files
+from parler_assets.tts.base import checkpoint_digest, known_files, seal_checkpoint
 from parler_assets.tts.data.texts import trained_lengths
 from parler_assets.tts.training import checkpoints, metrics
-from parler_assets.tts.training.job import Job, TrainingFailed
+from parler_assets.tts.training.job import TRAINED, Job, TrainingFailed
 from parler_assets.tts.training.states import newest_intact
-from parler_assets.tts.training.weights import load_model, merge_adapters
+from parler_assets.tts.training.weights import load_base, merge_adapters
 
 
 def finish(job: Job, updates: int, seconds: float) -> None:
@@ -53,8 +52,9 @@ def finish(job: Job, updates: int, seconds: float) -> None:
         "chosen_update": chosen[1],
         "held_out_loss": losses.get(chosen[1]),
         "seconds": round(seconds, 1),
+        "log": storage.sha256_of(job.metrics),
     }
-    storage.write_json(job.record, record)
+    TRAINED.write(job.record, record)
 
 
 def write_result(job: Job, weights: Path, provenance: dict) -> None:
@@ -62,7 +62,7 @@ def write_result(job: Job, weights: Path, provenance: dict) -> None:
 
     Tokenizers and other small files of the base come along; `provenance.json` says what the weights were made from.
     """
-    model = load_model(job.base, job.settings)
+    model = load_base(job)
     checkpoints.load_weights(weights, model)
     if job.settings.lora:
         merge_adapters(model)
@@ -72,7 +72,8 @@ def write_result(job: Job, weights: Path, provenance: dict) -> None:
     try:
         model.save_pretrained(temporary)
         _copy_missing(job.base, temporary)
-        write_json(temporary / "provenance.json", provenance)
+        storage.write_json(temporary / "provenance.json", provenance)
+        seal_checkpoint(temporary)
         checkpoints.put_in_place(temporary, job.result)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

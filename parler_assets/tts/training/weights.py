@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from parler_assets.recipe import Lora, Training
-from parler_assets.tts.training.job import TrainingRefused
+from parler_assets.tts.base import BaseError, checkpoint_digest
+from parler_assets.tts.training.job import Job, TrainingRefused
 
 
 def load_model(base: Path, settings: Training) -> Any:
@@ -23,6 +24,25 @@ def load_model(base: Path, settings: Training) -> Any:
         model.text_encoder.requires_grad_(False)
     if settings.lora:
         add_adapters(model, settings.lora, settings.seed)
+    return model
+
+
+def load_base(job: Job) -> Any:
+    """The base of a training, of which these weights are known to be.
+
+    Raises:
+        TrainingRefused: it is damaged, or was replaced since the training was started.
+    """
+    model = load_model(job.base, job.settings)
+    try:
+        found = checkpoint_digest(job.base)
+    except BaseError as error:
+        raise TrainingRefused(str(error)) from None
+    if found != job.base_digest:
+        raise TrainingRefused(
+            f"{job.base}: was replaced while it was trained on (it was {job.base_digest} at the start, it is {found} "
+            "now): materialize base_checkpoint and what follows again, or put the former base back; states are kept"
+        )
     return model
 
 

@@ -20,7 +20,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from parler_assets.tts.training.job import Job
 
 FAILURE = "failure.txt"
+UNSAID = 64  # added to the number of the error for which the disk did not take that file
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,10 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     if given.exit_with_parent and job.settings.processes > 1:
         ranks = several(job.settings.processes, job.device, given.job)
         return subprocess.run(ranks, env=os.environ | {LAUNCHER: str(os.getpid())}, check=False).returncode
-    return _explained(job)
+    return explained(job)
 
 
-def _explained(job: Job) -> int:
+def explained(job: Job) -> int:
     """Train; what must be said to the launcher is left in a file."""
     from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
 
@@ -60,8 +60,11 @@ def _explained(job: Job) -> int:
         train(job)
     except (TrainingRefused, TrainingFailed) as error:
         logging.error("%s", error)
-        with suppress(OSError):  # the disk may be full; the log's end is shown then
+        try:
             (job.folder / FAILURE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+        except OSError as full:
+            (job.folder / FAILURE).unlink(missing_ok=True)
+            return UNSAID + (full.errno or 0)
         return 2
     return 0
 
