@@ -11,8 +11,10 @@ RECIPE ?= $(or $(PARLER_RECIPE),sample)
 run: $(VENV)/.ready   ## materialize the whole asset graph of a recipe (RECIPE=sample)
 	$(BIN)/parler-assets run --recipe $(RECIPE)
 
+# A process a core and one for while others wait, at most five; each file in one of them, a thread each. The order is
+# that of tests/conftest.py: xdist's own begins the files of few tests last, which are those that take minutes.
 test: $(VENV)/.ready  ## run the tests
-	$(BIN)/python -m pytest
+	n=$$(nproc); OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$((n < 4 ? n + 1 : 5)) --dist loadfile --no-loadscope-reorder
 
 dev: $(VENV)/.ready   ## the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/parler-assets dev --recipe $(RECIPE)
@@ -28,9 +30,10 @@ lint: $(VENV)/.ready  ## linter, formatter, types, order of imports
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@echo "Installing what pyproject.toml names: a few minutes the first time"
 	links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}}"; \
 	UV_FIND_LINKS="$$links" UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy \
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
 # find-links must be unset here: a set compiled against a local CPU wheel pins a triton no CUDA user can install.

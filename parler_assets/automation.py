@@ -1,10 +1,13 @@
-"""Jobs, schedules and the sensor of Hub revisions. All are shipped stopped and switched on in the UI."""
+"""Jobs, schedules, and the sensors of Hub revisions and failed runs. All are shipped stopped, for you to switch on."""
 
 import json
+from functools import partial
 
 import dagster as dg
 
 from parler_assets.recipe import HubSource, Recipe
+from parler_assets.resources.tracking import Tracking
+from parler_assets.resources.webhook import VARIABLE, post, webhook
 
 
 def jobs(recipe: Recipe) -> list:
@@ -14,18 +17,15 @@ def jobs(recipe: Recipe) -> list:
     """
     lanes = dg.AssetSelection.groups(*recipe.corpora)
     base, joined = dg.AssetSelection.groups("base"), dg.AssetSelection.groups("training", "evaluation")
-    sweep = dg.define_asset_job(
-        "sweep_variants",
-        dg.AssetSelection.groups("sweep"),
-        description="Every variant of the training, scored and compared.",
-    )
+    tags = {"dagster/max_runtime": str(round(3600 * recipe.operations.max_hours))}
+    job = partial(dg.define_asset_job, tags=tags)
+    variants = "Every variant of the training, scored and compared."
+    sweep = job("sweep_variants", dg.AssetSelection.groups("sweep"), description=variants)
     return [
         *([sweep] if recipe.training.variants else []),
-        dg.define_asset_job("annotate", lanes | base, description="Clips to tags, bins, descriptions and codes."),
-        dg.define_asset_job("train_and_evaluate", joined, description="Training set, checkpoint, samples and scores."),
-        dg.define_asset_job(
-            "everything", lanes | base | joined, description="The whole graph. Unchanged parts cost seconds."
-        ),
+        job("annotate", lanes | base, description="Clips to tags, bins, descriptions and codes."),
+        job("train_and_evaluate", joined, description="Training set, checkpoint, samples and scores."),
+        job("everything", lanes | base | joined, description="The whole graph. Unchanged parts cost seconds."),
     ]
 
 
@@ -49,6 +49,28 @@ def schedules(everything, weekly: str = "0 2 * * 1", nightly: str = "0 3 * * *")
         description="Mondays at two: materialize everything; what is up to date is reused within seconds.",
     )
     return [rebuild, rebuild_what_changed]
+
+
+def failed_runs(recipe: Recipe) -> dg.SensorDefinition:
+    """A sensor that tells a webhook of failed runs: which run and which step, and neither settings nor error texts."""
+
+    @dg.run_failure_sensor(
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=f"Posts a line about every failed run to the webhook that {VARIABLE} names in the environment of "
+        "the code location: https, or this machine. What failed and why stays on the run's page, which it links.",
+    )
+    def failed_runs(context: dg.RunFailureSensorContext, tracking: Tracking) -> dg.SkipReason | None:
+        address = webhook()
+        if not address:
+            return dg.SkipReason(f"{VARIABLE} is not set: nobody is told")
+        run = context.dagster_run
+        steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
+        at = f" at {', '.join(steps)}" if steps else ""
+        page = f"{tracking.dagster_ui}/runs/{run.run_id}"
+        post(address, f"Recipe {recipe.name}: run {run.run_id[:8]} of {run.job_name} failed{at}. {page}")
+        return None
+
+    return failed_runs
 
 
 def hub_revisions(recipe: Recipe) -> dg.SensorDefinition | None:

@@ -30,7 +30,7 @@ def definitions_of(recipe: Recipe) -> dg.Definitions:
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=jobs,
         schedules=automation.schedules(jobs[-1]),
-        sensors=[sensor] if sensor else [],
+        sensors=[automation.failed_runs(recipe), *([sensor] if sensor else [])],
         resources=resources_of(recipe),
         executor=executor(),
     )

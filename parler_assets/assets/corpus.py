@@ -4,11 +4,15 @@ hub_dataset -> raw_dataset -> continuous_tags -> text_bins -> llm_descriptions
                          `--> dac_codes
 """
 
+from typing import Any
+
 import dagster as dg
 
 from parler_assets.checks.corpus import corpus_checks
 from parler_assets.pages.charts import bin_pictures, histograms
 from parler_assets.pages.columns import rows_table, shares
+from parler_assets.pages.lineage import bins_lineage, descriptions_lineage, tags_lineage
+from parler_assets.pages.settings import settings_table
 from parler_assets.pages.stage import hours, stage_metadata
 from parler_assets.recipe import Annotation, Corpus, Describing, HubSource, Recipe, digest
 from parler_assets.resources.accelerator import Accelerator
@@ -16,7 +20,7 @@ from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
 from parler_assets.resources.workspace import Workspace
 
-OWNERS = ["team:speech"]
+LONGEST = 60  # seconds: a clip beyond it and beyond training.max_seconds is set aside before it is measured and coded
 LABELS = ("speaking_rate", "pitch", "speech_monotony", "noise", "reverberation")
 MEASURED = {
     "speaking_rate_a": "phonemes / s",
@@ -32,7 +36,7 @@ def corpus_assets(name: str, corpus: Corpus, recipe: Recipe) -> list:
     """The assets and checks of one corpus, grouped and prefixed by its name."""
     stages: list = [raw_dataset(name, corpus, recipe), dac_codes(name, recipe)]
     if isinstance(corpus.source, HubSource):
-        stages.insert(0, hub_dataset(name, corpus.source))
+        stages.insert(0, hub_dataset(name, corpus.source, recipe))
     if corpus.annotated_here:
         stages += [continuous_tags(name, recipe), text_bins(name, recipe), written_descriptions(name, recipe)]
     else:
@@ -40,13 +44,13 @@ def corpus_assets(name: str, corpus: Corpus, recipe: Recipe) -> list:
     return [*stages, *corpus_checks(name, corpus, recipe)]
 
 
-def hub_dataset(name: str, source: HubSource) -> dg.AssetSpec:
+def hub_dataset(name: str, source: HubSource, recipe: Recipe) -> dg.AssetSpec:
     """The set on the Hub. Nothing here makes it: the sensor `hub_revisions` reports its commits."""
     return dg.AssetSpec(
         [name, "hub_dataset"],
         group_name=name,
         kinds={"huggingface"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         description=f"The data set `{source.repo}` ({source.config}, {source.split}) on the Hugging Face Hub. "
         "Its data version is the Hub commit, reported by the sensor hub_revisions.",
         metadata={"repository": source.repo, "licence": source.licence or "not stated"},
@@ -56,20 +60,22 @@ def hub_dataset(name: str, source: HubSource) -> dg.AssetSpec:
 def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinition:
     source, shard_settings = corpus.source, recipe.shards
     from_hub = isinstance(source, HubSource)
+    longest = max(LONGEST, recipe.training.max_seconds)
 
     @dg.asset(
         key_prefix=name,
         group_name=name,
         deps=[[name, "hub_dataset"]] if from_hub else [],
         kinds={"huggingface" if from_hub else "python", "parquet"},
-        owners=OWNERS,
-        code_version=f"1.{digest(source, corpus.speaker_names, corpus.genders, corpus.styles, shard_settings.rows)}",
+        owners=recipe.operations.owners,
+        code_version=f"1.{digest(source, corpus.of_rows, shard_settings.rows, longest)}",
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if from_hub else None,
     )
     def raw_dataset(
-        context: dg.AssetExecutionContext, workspace: Workspace, tagger: SettingsResource
+        context: dg.AssetExecutionContext, workspace: Workspace, tagger: SettingsResource, writer: SettingsResource
     ) -> dg.MaterializeResult:
-        """The corpus's clips as Parquet shards: id, audio bytes as published, transcript, speaker, style, duration.
+        """The corpus's clips as Parquet shards: id, audio bytes as published, speaker, style, duration, transcript as
+        it is said (`text`) and as it was written (`written`).
 
         One row is one utterance. A clip that cannot be used is set aside with its reason and never stops the run.
         """
@@ -79,12 +85,16 @@ def raw_dataset(name: str, corpus: Corpus, recipe: Recipe) -> dg.AssetsDefinitio
         if corpus.annotated_here and _made_in_this_run(context, name, "continuous_tags"):
             weights.digests(tagger.settings(), tagged=workspace.lane(name, "continuous_tags"))  # ahead of a long fetch
         folder = workspace.lane(name, "raw_dataset")
-        result = build_raw_dataset(corpus, folder, shard_settings, workspace.cache, rebuild=workspace.rebuild)
+        result = build_raw_dataset(
+            corpus, folder, shard_settings, workspace.cache, rebuild=workspace.rebuild, longest=longest
+        )
         metadata = stage_metadata(result) | {
             "hours": hours(folder),
             "durations": histograms(folder, {"duration": "seconds"}),
             "speakers_and_styles": shares(folder, ["speaker", "style"]),
         }
+        if corpus.annotated_here:
+            metadata |= settings_table(recipe, writer.settings(), only=["prompt"])  # the check `describable` reads it
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return raw_dataset
@@ -100,7 +110,7 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         group_name=name,
         deps=[[name, "raw_dataset"]],
         kinds={"python", "parquet"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(recipe.annotation)}",
         **on_gpu(uses_networks(recipe.annotation)),
     )
@@ -122,7 +132,9 @@ def continuous_tags(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         metadata = stage_metadata(result, ["id", "speaker", "style", *MEASURED]) | {
             "hours": hours(folder),
             "distributions": histograms(folder, MEASURED),
+            **settings_table(recipe, settings),
         }
+        metadata |= tags_lineage(name, metadata)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return continuous_tags
@@ -144,7 +156,7 @@ def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         group_name=name,
         deps=[[lane, "continuous_tags"] for lane in pool],
         kinds={"python", "parquet"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(recipe.binning, recipe.annotation)}",
     )
     def text_bins(workspace: Workspace, binner: SettingsResource, tagger: SettingsResource) -> dg.MaterializeResult:
@@ -164,7 +176,9 @@ def text_bins(name: str, recipe: Recipe) -> dg.AssetsDefinition:
             "labels": shares(folder, LABELS),
             "distributions": bin_pictures(folder),
             "edges": dg.MetadataValue.json(result.manifest.facts.get("edges", {})),
+            **settings_table(recipe, binner.settings(), tagger.settings()),
         }
+        metadata |= bins_lineage(name, metadata, tagger.settings().era)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return text_bins
@@ -178,7 +192,7 @@ def written_descriptions(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         group_name=name,
         deps=[[name, "text_bins"]],
         kinds={"python" if engine == "template" else engine},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(recipe.describing)}",
         **on_gpu(cards_of(recipe.describing) > 0),
         retry_policy=dg.RetryPolicy(max_retries=1, delay=30) if engine == "server" else None,
@@ -189,17 +203,19 @@ def written_descriptions(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         """One English sentence per clip, written from its text bins: it states the speaker, the style and the bins."""
         from parler_assets.speech.descriptions import describe_corpus
 
-        settings = writer.settings()
+        settings, bins = writer.settings(), workspace.lane(name, "text_bins")
         with accelerator.acquire(cards_of(settings)) as device:
             result = describe_corpus(
-                workspace.lane(name, "text_bins"),
+                bins,
                 workspace.lane(name, "llm_descriptions"),
                 settings,
                 workspace.cache,
                 rebuild=workspace.rebuild,
                 device=device,
             )
-        return _described(result)
+        metadata = described_metadata(result) | settings_table(recipe, settings)
+        metadata |= descriptions_lineage(name, metadata, settings.prompt, bins)
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return llm_descriptions
 
@@ -219,7 +235,7 @@ def published_descriptions(name: str, corpus: Corpus, recipe: Recipe) -> dg.Asse
         group_name=name,
         deps=[[name, "raw_dataset"]],
         kinds={"huggingface" if from_hub else "python", "parquet"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(corpus.descriptions)}",
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if from_hub else None,
     )
@@ -234,12 +250,13 @@ def published_descriptions(name: str, corpus: Corpus, recipe: Recipe) -> dg.Asse
             workspace.cache,
             rebuild=workspace.rebuild,
         )
-        return _described(result)
+        return dg.MaterializeResult(metadata=described_metadata(result), data_version=dg.DataVersion(result.digest))
 
     return llm_descriptions
 
 
-def _described(result) -> dg.MaterializeResult:
+def described_metadata(result) -> dict[str, Any]:
+    """What the page of descriptions shows, whoever wrote them."""
     facts = result.manifest.facts
     metadata = stage_metadata(result) | {
         "written_by": shares(result.folder, ["engine"]),
@@ -248,7 +265,7 @@ def _described(result) -> dg.MaterializeResult:
     if "rejection_rate" in facts:
         shown = [{name: _joined(value) for name, value in example.items()} for example in facts["examples"]]
         metadata |= {"rejection_rate": facts["rejection_rate"], "rejected_examples": rows_table(shown)}
-    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
+    return metadata
 
 
 def _joined(value: str | list | dict) -> str:
@@ -261,7 +278,7 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         group_name=name,
         deps=[[name, "raw_dataset"], "base_checkpoint"],
         kinds={"pytorch", "parquet"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(recipe.coding)}",
         **on_gpu(),
     )
@@ -279,6 +296,7 @@ def dac_codes(name: str, recipe: Recipe) -> dg.AssetsDefinition:
         metadata = stage_metadata(result) | {
             "hours": hours(folder),
             "codec": dg.MetadataValue.json(result.manifest.facts),
+            **settings_table(recipe, coder.settings()),
         }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 

@@ -9,8 +9,9 @@ import dagster as dg
 from parler_assets.checks.evaluation import evaluation_checks
 from parler_assets.pages.columns import shares
 from parler_assets.pages.scorecard import scorecard_metadata
+from parler_assets.pages.settings import settings_table
 from parler_assets.pages.stage import stage_metadata
-from parler_assets.recipe import Recipe, digest
+from parler_assets.recipe import JUDGING, Describing, Evaluation, Recipe, digest
 from parler_assets.resources.accelerator import Accelerator
 from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
@@ -22,8 +23,6 @@ from parler_assets.tracking.store import TrackingError
 
 if TYPE_CHECKING:
     from parler_assets.tts.scoring.stage import Scores
-
-OWNERS = ["team:speech"]
 
 
 def evaluation_assets(recipe: Recipe) -> list:
@@ -37,11 +36,13 @@ def written_lanes(recipe: Recipe) -> list[str]:
 
 
 def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
+    obeyed = {*Describing.model_fields, *Evaluation.model_fields} - JUDGING
+
     @dg.asset(
         group_name="evaluation",
         deps=["finetuned_checkpoint"],
         kinds={"pytorch", "parquet"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"2.{digest(recipe.evaluation.speaking)}",
         **on_gpu(),
     )
@@ -68,9 +69,15 @@ def evaluation_samples(recipe: Recipe) -> dg.AssetsDefinition:
                 labels=labels_of([workspace.lane(name, "text_bins") for name in written_lanes(recipe)]),
             )
         metadata = stage_metadata(result) | {"cells": shares(result.folder, ["speaker", "style"])}
+        metadata |= settings_table(recipe, evaluator.settings(), writer.settings(), only=obeyed)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return evaluation_samples
+
+
+def freshness(days: float | None) -> dg.FreshnessPolicy | None:
+    """When scores count as overdue: never unless the recipe says so, for nobody rebuilds while schedules are off."""
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=days)) if days else None
 
 
 def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
@@ -78,9 +85,9 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         group_name="evaluation",
         deps=["evaluation_samples"],
         kinds={"python", "mlflow"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"2.{digest(recipe.evaluation, recipe.annotation, recipe.binning)}",
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
+        freshness_policy=freshness(recipe.operations.fresh_days),
         **on_gpu(),
     )
     def scorecard(
@@ -116,6 +123,7 @@ def scorecard(recipe: Recipe) -> dg.AssetsDefinition:
         run = tracking.run(context, workspace, parent=trained.get("mlflow_run"))
         recorded = record_or_warn(context, run, scores, report.html)
         metadata = scorecard_metadata(scores, report) | {"mlflow": tracking.link(recorded, workspace)}
+        metadata |= settings_table(recipe, evaluator.settings(), tagger.settings())
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(scores.digest))
 
     return scorecard
@@ -132,8 +140,11 @@ def record_or_warn(context: dg.AssetExecutionContext, run: Run, scores: "Scores"
     try:
         if not run.store.has(recorded):
             with run.recording():
-                run.metrics(scores.numbers)
+                run.metrics(scores.own)
+                for file in ("scorecard.json", "scorecard.md"):  # with intervals, and all other systems
+                    run.artifact(scores.folder / file)
                 run.artifact(report, "report")
+            run.store.add_metrics(run.tags.get("mlflow.parentRunId"), scores.headlines)
             recorded = run.id
     except TrackingError as error:
         context.log.warning(str(error))

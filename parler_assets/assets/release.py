@@ -9,8 +9,6 @@ from parler_assets.resources.tracking import Tracking
 from parler_assets.resources.workspace import Workspace
 from parler_assets.tracking.store import Store, TrackingError, explained
 
-OWNERS = ["team:speech"]
-
 
 def release_assets(recipe: Recipe) -> list:
     """The asset `release`, in no job and no schedule: a person decides."""
@@ -25,7 +23,7 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
         group_name="release",
         deps=["finetuned_checkpoint", "scorecard"],
         kinds={"huggingface", "mlflow"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(wanted)}",
     )
     def release(context: dg.AssetExecutionContext, workspace: Workspace, tracking: Tracking) -> dg.MaterializeResult:
@@ -41,7 +39,7 @@ def release(recipe: Recipe) -> dg.AssetsDefinition:
         bins = {name: workspace.lane(name, "text_bins") for name in written}
         texts = {name: workspace.lane(name, "llm_descriptions") for name in written}
         try:
-            published = publish(recipe, lineage(recipe, workspace, bins), bins, texts, workspace.root / "release")
+            published = publish(recipe, lineage(recipe, workspace, bins), bins, texts, workspace.shared("release"))
         except (ReleaseRefused, HubError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         metadata: dict[str, Any] = {

@@ -9,6 +9,7 @@ import dagster as dg
 from parler_assets.assets.evaluation import written_lanes
 from parler_assets.assets.training import cards_for, live
 from parler_assets.checks.training import sweep_checks
+from parler_assets.pages.settings import settings_table
 from parler_assets.pages.training import sweep_metadata
 from parler_assets.recipe import TRAINING_SET_FIELDS, Recipe, Training, digest
 from parler_assets.resources.accelerator import Accelerator
@@ -22,12 +23,10 @@ from parler_assets.tracking.sweep import SweepRecord
 if TYPE_CHECKING:
     from parler_assets.tts.experiments.sweep import Sweep
 
-OWNERS = ["team:speech"]
-
 
 def sweep_assets(recipe: Recipe) -> list:
     """The asset `sweep` and its check; nothing where the recipe names no variants."""
-    return [sweep(recipe), *sweep_checks()] if recipe.training.variants else []
+    return [sweep(recipe), *sweep_checks(recipe)] if recipe.training.variants else []
 
 
 def sweep(recipe: Recipe) -> dg.AssetsDefinition:
@@ -37,7 +36,7 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
         group_name="sweep",
         deps=["training_set", "base_checkpoint"],
         kinds={"pytorch", "mlflow"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(training, recipe.evaluation, recipe.annotation)}",
         **on_gpu(),
     )
@@ -77,6 +76,7 @@ def sweep(recipe: Recipe) -> dg.AssetsDefinition:
                 )
             recorded = recorded_candidate(record, result, registered_as(recipe), tracking, workspace)
         metadata = sweep_metadata(result, settings.candidate_by) | recorded
+        metadata |= settings_table(recipe, settings, chosen.evaluation, chosen.describing, chosen.annotation)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return sweep

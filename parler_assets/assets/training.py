@@ -4,14 +4,17 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from parler_assets.checks.training import training_checks
+from parler_assets.pages.settings import settings_table
 from parler_assets.pages.stage import stage_metadata
 from parler_assets.pages.training import training_metadata
 from parler_assets.recipe import TRAINING_SET_FIELDS, Corpus, PublishedDescriptions, Recipe, Training, digest
+from parler_assets.recipe.places import content_of
 from parler_assets.resources.accelerator import Accelerator
 from parler_assets.resources.executor import on_gpu
 from parler_assets.resources.settings import SettingsResource
@@ -25,7 +28,6 @@ from parler_assets.tracking.store import TrackingError
 if TYPE_CHECKING:
     from parler_assets.tts.training.launch import TrainingResult
 
-OWNERS = ["team:speech"]
 # Every observation is a row of the event log: at most one in so many seconds.
 OBSERVE_EVERY = 3.0
 OBSERVED = (
@@ -51,7 +53,7 @@ def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
     @dg.asset(
         group_name="base",
         kinds={"huggingface" if recipe.base.repo else "python", "pytorch"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(recipe.base)}",
         retry_policy=dg.RetryPolicy(max_retries=2, delay=30) if recipe.base.repo else None,
     )
@@ -69,7 +71,7 @@ def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
             "path": dg.MetadataValue.path(str(found.path)),
             "repository": recipe.base.repo or "none: a folder on this machine",
             "revision": found.revision or "none",
-            "licence": found.licence or "not stated",
+            "licence": found.licence,
         }
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(found.digest))
 
@@ -78,14 +80,14 @@ def base_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
 
 def training_set(recipe: Recipe) -> dg.AssetsDefinition:
     lanes = [[name, stage] for name in recipe.corpora for stage in ("llm_descriptions", "dac_codes")]
-    shares = {name: (c.weight, c.held_out, str(c.held_out_ids)) for name, c in recipe.corpora.items()}
+    shares = {name: (c.weight, c.held_out, _content(c.held_out_ids)) for name, c in recipe.corpora.items()}
     filters = recipe.training.model_dump(include=set(TRAINING_SET_FIELDS))
 
     @dg.asset(
         group_name="training",
         deps=[*lanes, "base_checkpoint"],
         kinds={"parquet"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(filters, shares)}",
     )
     def training_set(workspace: Workspace, trainer: SettingsResource) -> dg.MaterializeResult:
@@ -105,6 +107,7 @@ def training_set(recipe: Recipe) -> dg.AssetsDefinition:
                 held_out=corpus.held_out,
                 held_out_ids=corpus.held_out_ids,
                 licence=licence(corpus),
+                between=tuple(workspace.lane(name, stage) for stage in ("continuous_tags",) if corpus.annotated_here),
             )
             for name, corpus in recipe.corpora.items()
         ]
@@ -112,10 +115,15 @@ def training_set(recipe: Recipe) -> dg.AssetsDefinition:
             joined, workspace.base_path(), workspace.training_set, trainer.settings(), rebuild=workspace.rebuild
         )
         metadata = stage_metadata(result, ["id", "corpus", "speaker", "style", "text", "description", "duration"])
+        metadata |= settings_table(recipe, trainer.settings(), only=TRAINING_SET_FIELDS)
         metadata["mixture"] = dg.MetadataValue.md(mixture_markdown(result.manifest.facts["mixture"]))
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return training_set
+
+
+def _content(held_out_ids: Path | None) -> str:
+    return (held_out_ids and content_of(held_out_ids)) or str(held_out_ids)
 
 
 def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
@@ -125,7 +133,7 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
         group_name="training",
         deps=["training_set", "base_checkpoint"],
         kinds={"pytorch", "mlflow"},
-        owners=OWNERS,
+        owners=recipe.operations.owners,
         code_version=f"1.{digest(governing)}",
         **on_gpu(),
     )
@@ -160,6 +168,7 @@ def finetuned_checkpoint(recipe: Recipe) -> dg.AssetsDefinition:
             recorded = flush_or_warn(context, log, result)
         remember_training(result, recorded)
         metadata = training_metadata(result) | {"mlflow": tracking.link(recorded, workspace)}
+        metadata |= settings_table(recipe, settings, only=governing)
         return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.digest))
 
     return finetuned_checkpoint

@@ -7,42 +7,62 @@ from pathlib import Path
 
 import dagster as dg
 
-from parler_assets.checks.check import Audit, Check, asset_checks, audit
+from parler_assets.checks.check import Audit, Check, Made, asset_checks, audit
 from parler_assets.recipe import Corpus, Recipe
-from parler_assets.resources.workspace import Workspace
 
-Folder = Callable[[Workspace], Path]
+Folder = Callable[[Made], Path]
 
 
 def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChecksDefinition]:
     """The checks of one lane."""
 
     def stage(which: str) -> Folder:
-        return lambda workspace: workspace.lane(name, which)
+        return lambda made: made.workspace.lane(name, which)
 
     raw, tags, bins = stage("raw_dataset"), stage("continuous_tags"), stage("text_bins")
     texts, codes = stage("llm_descriptions"), stage("dac_codes")
-    checks = {"raw_dataset": raw_checks(raw, recipe.shards.max_set_aside), "dac_codes": code_checks(codes, raw)}
+    limit = recipe.shards.max_set_aside
+    checks = {
+        "raw_dataset": raw_checks(raw, limit, corpus),
+        "dac_codes": [*code_checks(codes, raw), few(codes, limit, raw)],
+    }
     if corpus.annotated_here:
-        checks["continuous_tags"] = tag_checks(tags, raw)
-        checks["text_bins"] = bin_checks(bins, tags, estimated=recipe.binning.edges == "estimated")
-        checks["llm_descriptions"] = written_checks(texts, bins, raw, corpus, recipe)
+        checks["raw_dataset"] += describable_checks(raw, limit)
+        checks["continuous_tags"] = [*tag_checks(tags, raw), few(tags, limit, raw)]
+        checks["text_bins"] = bin_checks(bins, tags)
+        checks["llm_descriptions"] = [*written_checks(texts, bins, raw, corpus), few(texts, limit, raw, tags)]
     else:
-        checks["llm_descriptions"] = published_checks(texts)
-    return [asset_checks(dg.AssetKey([name, which]), found) for which, found in checks.items()]
+        checks["llm_descriptions"] = [*published_checks(texts), few(texts, limit, raw)]
+    obey = {"dac_codes"} | ({*checks} if corpus.annotated_here else set())
+    return [asset_checks(dg.AssetKey([name, which]), found, recipe, which in obey) for which, found in checks.items()]
 
 
 def speech(name: str, *arguments: object) -> Audit:
     return audit(f"parler_assets.speech.audits:{name}", *arguments)
 
 
-def raw_checks(raw: Folder, limit: float) -> list[Check]:
-    few = f"At most {limit:.0%} of the clips are set aside."
+def few(stage: Folder, limit: float, *earlier: Folder) -> Check:
+    """Clips that a stage loses count together with those that the stages before it lost."""
+    told = f"At most {limit:.0%} of the corpus's clips are set aside, here and before."
+    return Check("few_set_aside", told, speech("few_set_aside", stage, limit, *earlier))
+
+
+def raw_checks(raw: Folder, limit: float, corpus: Corpus) -> list[Check]:
+    spoken = f"The transcripts are in {corpus.language}, with numbers in words."
     return [
         Check("has_clips", "At least one clip is left.", speech("has_clips", raw)),
         Check("unique_ids", "No id occurs twice.", speech("unique_ids", raw)),
-        Check("few_set_aside", few, speech("few_set_aside", raw, limit)),
+        few(raw, limit),
+        Check("in_language", spoken, speech("in_language", raw, corpus.language, corpus.spoken_form), blocking=False),
     ]
+
+
+def describable_checks(raw: Folder, limit: float) -> list[Check]:
+    def prompt(made: Made) -> str:
+        return made.recipe.describing.prompt
+
+    said = "Speakers and styles can be said in a description of this prompt."
+    return [Check("describable", said, speech("describable", raw, prompt, limit))]
 
 
 def tag_checks(tags: Folder, raw: Folder) -> list[Check]:
@@ -52,10 +72,14 @@ def tag_checks(tags: Folder, raw: Folder) -> list[Check]:
     ]
 
 
-def bin_checks(bins: Folder, tags: Folder, estimated: bool) -> list[Check]:
+def bin_checks(bins: Folder, tags: Folder) -> list[Check]:
     varied = "Rate, pitch and melody differ between clips; otherwise descriptions cannot teach them."
     suit = "No outermost bin holds more than half of the clips; otherwise the corpus is unlike that of the edges."
     columns = ["speaking_rate", "pitch", "speech_monotony"]
+
+    def estimated(made: Made) -> bool:
+        return made.recipe.binning.edges == "estimated"
+
     return [
         Check("complete", "Every tagged clip is binned.", speech("complete", bins, tags)),
         Check("known_labels", "Only labels that belong to the edges.", speech("known_labels", bins)),
@@ -64,18 +88,21 @@ def bin_checks(bins: Folder, tags: Folder, estimated: bool) -> list[Check]:
     ]
 
 
-def written_checks(texts: Folder, bins: Folder, raw: Folder, corpus: Corpus, recipe: Recipe) -> list[Check]:
-    limit, names = recipe.describing.max_rejected, "A description names its own speaker and no other."
-    few = f"At most {limit:.0%} of the model's answers were rejected, none replaced."
+def written_checks(texts: Folder, bins: Folder, raw: Folder, corpus: Corpus) -> list[Check]:
+    names = "A description names its own speaker and no other."
+    rejected = "At most describing.max_rejected of the model's answers were rejected, none replaced."
 
-    def expected(_: Workspace) -> set[str]:
-        return names_in(corpus, recipe)  # reads the prompt: when the check runs, not when definitions load
+    def limit(made: Made) -> float:
+        return made.recipe.describing.max_rejected
+
+    def expected(made: Made) -> set[str]:
+        return names_in(corpus, made.recipe)  # reads the prompt: when the check runs, not when definitions load
 
     return [
         Check("described", "Every row has a sentence.", speech("described", texts)),
         Check("complete", "Every clip is described.", speech("complete", texts, bins)),
         Check("names_speaker", names, speech("names_speaker", texts, raw, expected)),
-        Check("few_rejected", few, speech("few_rejected", texts, limit), blocking=False),
+        Check("few_rejected", rejected, speech("few_rejected", texts, limit), blocking=False),
     ]
 
 

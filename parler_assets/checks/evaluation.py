@@ -6,19 +6,18 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from parler_assets.checks.check import Audit, Check, asset_checks, audit
+from parler_assets.checks.check import Audit, Check, Made, asset_checks, audit
 from parler_assets.recipe import Recipe, Thresholds
-from parler_assets.resources.workspace import Workspace
 
 
 def evaluation_checks(recipe: Recipe) -> list[dg.AssetChecksDefinition]:
     """The checks of the group `evaluation`."""
     limit = recipe.shards.max_set_aside
-    spoken = audit("parler_assets.speech.audits:few_set_aside", lambda workspace: workspace.evaluation_samples, limit)
+    spoken = audit("parler_assets.speech.audits:few_set_aside", lambda made: made.workspace.evaluation_samples, limit)
     samples = [Check("all_spoken", "Every prompt gave audio.", spoken, blocking=False)]
     return [
-        asset_checks(dg.AssetKey("evaluation_samples"), samples),
-        asset_checks(dg.AssetKey("scorecard"), score_checks(recipe.evaluation.thresholds)),
+        asset_checks(dg.AssetKey("evaluation_samples"), samples, recipe),
+        asset_checks(dg.AssetKey("scorecard"), score_checks(recipe.evaluation.thresholds), recipe),
     ]
 
 
@@ -45,10 +44,10 @@ def score_checks(limits: Thresholds) -> list[Check]:
 def of_card(question: Callable[[dict], list[str]]) -> Audit:
     """A question about the finished scorecard."""
 
-    def run(workspace: Workspace) -> list[str]:
+    def run(made: Made) -> list[str]:
         from parler_assets.tts.scoring.stage import read_scorecard
 
-        found = read_scorecard(workspace.scorecard)
-        return question(found) if found else [f"{workspace.scorecard}: no scorecard; materialize it first"]
+        found = read_scorecard(made.workspace.scorecard)
+        return question(found) if found else [f"{made.workspace.scorecard}: no scorecard; materialize it first"]
 
     return run

@@ -41,7 +41,7 @@ def compare(
     from parler_assets.tts.experiments.evaluate import compare_checkpoints
 
     name = f"{checkpoint_digest(first)}-{checkpoint_digest(second)}"
-    place = project.workspace.root / "comparisons" / name
+    place = project.workspace.shared("comparisons") / name
     with held(device) as where:
         typer.echo(compare_checkpoints(first, second, built, place, project.recipe, where).markdown())
     typer.echo(f"Listen: {place / 'scorecard' / 'report.html'}")
@@ -91,8 +91,8 @@ def seeds(
     from parler_assets.tts.experiments.seeds import TABLE, run_seeds
     from parler_assets.tts.training.job import TrainingFailed, TrainingRefused
 
-    name = f"seeds-{checkpoint_digest(checkpoint)}" if checkpoint else "seeds"
-    folder, first = project.workspace.root / name, chosen.training.seed
+    seeds, first = project.workspace.shared("seeds"), chosen.training.seed
+    folder = seeds.with_name(f"seeds-{checkpoint_digest(checkpoint)}") if checkpoint else seeds
     try:
         with held(device, 1 if checkpoint else cards_for(chosen.training)) as where:
             found = run_seeds(range(first, first + count), built, folder, chosen, where, checkpoint, _seed_is_done)

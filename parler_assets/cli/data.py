@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,20 +24,34 @@ def init(
     name: Annotated[str | None, typer.Option(help="of the recipe and its corpus; default: the folder's")] = None,
     speaker: Annotated[str | None, typer.Option(help="who speaks, where the table has no speaker column")] = None,
     gender: Annotated[str | None, typer.Option(help="male or female: pitch is described relative to it")] = None,
+    language: Annotated[str, typer.Option(help="of the texts: en, de, pt-BR")] = "en",
+    base: Annotated[
+        str | None, typer.Option(help="checkpoint to start from: folder or Hub repository; default: the small one here")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="of the texts; default: metadata.csv, .tsv or .jsonl")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="text=NAME or text=3, where the table's columns are not told rightly")
+    ] = None,
 ) -> None:
     """Draft a recipe for your own recordings."""
     from parler_assets.hub.errors import SourceError
     from parler_assets.recipe import RecipeError, load_recipe
+    from parler_assets.recipe.spellings import gender_of
     from parler_assets.speech.sources.draft import OwnDataError, draft_recipe
 
-    chosen = re.sub(r"[^a-z0-9]+", "_", (name or folder.resolve().name).lower()).strip("_")
+    chosen = _recipe_name(name or folder.resolve().name)
+    if gender and not gender_of(gender):
+        fail(f"--gender {gender!r}: say male or female")
     file = Path(f"{chosen}.yaml")
     if file.exists():
         fail(f"{file} exists already: remove it, or choose another --name")
     try:
-        draft = draft_recipe(folder, chosen, Path.cwd(), speaker, gender)
+        columns = _columns_of(column or [])
+        gender = gender_of(gender)
+        draft = draft_recipe(folder, chosen, Path.cwd(), speaker, gender, table, columns, language, base)
     except (OwnDataError, SourceError) as error:
         fail(str(error))
+    _refuse_unknown_letters(draft.texts, base)
     file.write_text(draft.text, encoding="utf-8")
     try:
         load_recipe(file)
@@ -46,6 +62,47 @@ def init(
     for remark in draft.remarks:
         typer.echo(f"  {remark}")
     typer.echo(f"Look it over, then: {typed(f'run --recipe {file}')}")
+
+
+def _refuse_unknown_letters(texts: Sequence[str], base: str | None) -> None:
+    """A base whose tokenizer does not know the script learns one unknown letter; one on the Hub is looked at later."""
+    from parler_assets.sample import base_path
+    from parler_assets.tts.base import BaseError
+    from parler_assets.tts.data.coverage import MULTILINGUAL, letters_of
+    from parler_assets.tts.model.tokenizers import TokenizerError
+
+    folder = Path(base) if base else base_path()
+    try:
+        unfit = letters_of(folder).unfit(texts) if folder.is_dir() else None
+    except (BaseError, TokenizerError, OSError, ValueError) as error:
+        fail(f"--base: {error}")
+    if unfit:
+        what = base or "the small checkpoint that is shipped"
+        fail(f"{what} has no token for {unfit!r}: name a base that knows these texts, such as --base {MULTILINGUAL}")
+
+
+def _recipe_name(given: str) -> str:
+    """A name that a recipe, a group of assets and a file can have, whatever the folder is called."""
+    from parler_assets.recipe.layout import TAKEN
+    from parler_assets.recipe.loading import SHIPPED
+
+    plain = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode().lower()
+    found = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "own"
+    usable = found[0].isalpha() and found not in (*TAKEN, *SHIPPED, "own") and found.isidentifier()
+    return found if usable or found == "own" else f"corpus_{found}"
+
+
+def _columns_of(given: list[str]) -> dict[str, str]:
+    """`text=2` as our name of a column and the table's."""
+    from parler_assets.recipe import Columns
+
+    found = {}
+    for pair in given:
+        ours, _, theirs = pair.partition("=")
+        if ours not in Columns.model_fields or not theirs:
+            fail(f"--column {pair!r}: say {', '.join(Columns.model_fields)}, = and the table's name or number of it")
+        found[ours] = theirs
+    return found
 
 
 @app.command()
@@ -63,6 +120,7 @@ def annotate(
     room: Annotated[str, typer.Option(help="of SNR and C50: classical, brouhaha or brouhaha_fast")] = "classical",
     quality: Annotated[str, typer.Option(help="STOI, PESQ, SI-SDR: none or squim")] = "none",
     phonemes: Annotated[str, typer.Option(help="behaviour of g2p: before_2_2 or since_2_2")] = "before_2_2",
+    language: Annotated[str, typer.Option(help="of the texts: en, de, pt-BR")] = "en",
     device: DeviceOption = "auto",
     rebuild: Annotated[bool, typer.Option(help="measure again what is already there")] = False,
 ) -> None:
@@ -73,7 +131,7 @@ def annotate(
 
     chosen = {"era": era or ("b" if edges == "v02" else "a"), "pitch": pitch, "room": room, "quality": quality}
     try:
-        annotation = Annotation.model_validate(chosen | {"phonemes": phonemes})
+        annotation = Annotation.model_validate(chosen | {"phonemes": phonemes, "language": language})
         binning = Binning(edges=edges, labels=labels)
     except ValidationError as error:
         problems = "; ".join(f"--{'.'.join(map(str, e['loc'])) or 'edges'}: {e['msg']}" for e in error.errors())

@@ -16,7 +16,9 @@ from pathlib import Path
 import typer
 
 from parler_assets.cli.options import RecipeOption, choose, project_in, typed
-from parler_assets.recipe import HubSource, PublishedDescriptions, Recipe
+from parler_assets.recipe import Corpus, FolderSource, HubSource, PublishedDescriptions, Recipe
+from parler_assets.recipe.places import is_folder
+from parler_assets.recipe.training import NOT_STATED
 
 app = typer.Typer(add_completion=False)
 NAMED = ("torch", "transformers", "datasets", "dagster", "mlflow", "vllm")
@@ -58,6 +60,7 @@ def examine(recipe: Recipe, home: Path, data: Path, ports: dict[str, int]) -> It
         accelerator,
         lambda: memory(recipe),
         lambda: licences(recipe),
+        lambda: languages(recipe),
         lambda: hub(recipe),
     ]
     for look in looks:
@@ -101,11 +104,9 @@ def dagster_home(home: Path) -> list[Finding]:
 
 def slots(home: Path) -> Finding:
     """Slots of the GPU pool that are held by runs which have ended, or whose process was killed."""
-    import dagster as dg
+    from parler_assets.cli.instance import dead_runs, instance_in
 
-    from parler_assets.cli.instance import dead_runs
-
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with instance_in(home) as instance:
         held = instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
         runs = {slot.run_id: instance.get_run_by_id(slot.run_id) for slot in held}
         dead = {run.run_id for run in dead_runs(instance)}
@@ -173,11 +174,51 @@ def memory(recipe: Recipe) -> Finding:
 
 
 def licences(recipe: Recipe) -> Finding:
-    unknown = [name for name, corpus in recipe.corpora.items() if not corpus.source.licence]
+    stated = {name: corpus.source.licence for name, corpus in recipe.corpora.items()}
+    stated["the base"] = None if recipe.base.terms == NOT_STATED else recipe.base.terms
+    unknown = [name for name, licence in stated.items() if not licence]
     if unknown:
-        remedy = "state source.licence in the recipe; it may be used here, but a checkpoint cannot be released"
+        remedy = "state source.licence or base.licence in the recipe; it may be used, but no checkpoint released"
         return Finding("licences", f"unknown for {', '.join(unknown)}", remedy)
-    return Finding("licences", ", ".join(dict.fromkeys(str(c.source.licence) for c in recipe.corpora.values())))
+    return Finding("licences", ", ".join(dict.fromkeys(map(str, stated.values()))))
+
+
+def languages(recipe: Recipe) -> Finding:
+    """Whether the languages of the corpora have phonemes, and folders with tables letters that the base knows."""
+    from parler_assets.hub.errors import AnnotatorError, SourceError
+    from parler_assets.recipe.spellings import is_english
+    from parler_assets.sample import base_path
+    from parler_assets.speech.annotation.espeak import check_language
+    from parler_assets.tts.data.coverage import MULTILINGUAL, letters_of
+
+    spoken = ", ".join(dict.fromkeys(corpus.language for corpus in recipe.corpora.values()))
+    try:
+        for corpus in recipe.corpora.values():
+            if corpus.annotated_here and not is_english(corpus.language):
+                check_language(corpus.language)
+    except AnnotatorError as error:
+        return Finding("languages", spoken, str(error))
+    folder = recipe.base.path or (None if recipe.base.repo else base_path())
+    for name, corpus in recipe.corpora.items():
+        if folder is None or not isinstance(corpus.source, FolderSource):
+            continue
+        try:
+            unfit = letters_of(folder).unfit(_texts_of(corpus))
+        except SourceError as error:
+            return Finding("languages", f"{name}: its table cannot be read", str(error))
+        if unfit:
+            remedy = f"name a base that knows these texts, such as base: {{repo: {MULTILINGUAL}}}"
+            return Finding("languages", f"{name}: the base has no token for {unfit!r}", remedy)
+    return Finding("languages", spoken)
+
+
+def _texts_of(corpus: Corpus) -> list[str]:
+    from parler_assets.speech.sources.folder import FolderCorpus, open_folder
+    from parler_assets.speech.text import spoken_form
+
+    opened = open_folder(corpus.source) if isinstance(corpus.source, FolderSource) else None
+    texts = [row.text for row in opened.rows] if isinstance(opened, FolderCorpus) else []
+    return [spoken_form(text, corpus.language) for text in texts] if corpus.spoken_form else texts
 
 
 def hub(recipe: Recipe) -> list[Finding]:
@@ -187,7 +228,7 @@ def hub(recipe: Recipe) -> list[Finding]:
     wanted |= {(published.repo, "dataset") for published in texts if published.repo}
     local = recipe.describing.engine in ("transformers", "vllm")
     models = [recipe.base.repo, recipe.describing.model if local else None]
-    wanted |= {(name, "model") for name in models if name and not Path(name).is_dir()}
+    wanted |= {(name, "model") for name in models if name and not is_folder(name)}
     if not wanted:
         return [Finding("Hub", "not needed by this recipe")]
     return [_readable(repo, kind) for repo, kind in sorted(wanted)]

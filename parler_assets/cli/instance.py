@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
 import shutil
 import socket
@@ -15,12 +15,17 @@ from pathlib import Path
 import dagster as dg
 import yaml
 from filelock import FileLock, Timeout
+from sqlalchemy import make_url
 from sqlalchemy.exc import DatabaseError
 
-from parler_assets.resources.workspace import PROJECT
+from parler_assets.cli.killed import PROCESS_TAG, how_it_ended
+from parler_assets.resources.workspace import INSTANCE_SETTINGS, PROJECT
+from parler_assets.storage import disk
 from parler_assets.tracking.database import sound
 
-HOST_TAG, PROCESS_TAG = "parler/host", "parler/process"
+logger = logging.getLogger(__name__)
+
+HOST_TAG = "parler/host"
 
 
 class HomeError(RuntimeError):
@@ -28,7 +33,7 @@ class HomeError(RuntimeError):
 
 
 def home_folder() -> Path:
-    """DAGSTER_HOME, absolute: one set by the user is respected, otherwise `dagster_home` beside this package."""
+    """DAGSTER_HOME, absolute: one set by the user is respected, otherwise `dagster_home` of this project."""
     return Path(os.environ.get("DAGSTER_HOME") or PROJECT / "dagster_home").expanduser().resolve()
 
 
@@ -42,13 +47,15 @@ def ensure_dagster_home() -> Path:
         HomeError: it cannot be written, or holds what Dagster cannot read.
     """
     chosen, home = os.environ.get("DAGSTER_HOME"), home_folder()
+    if make_url(f"sqlite:///{home}").database != str(home):  # Dagster puts the path into a URL as it is
+        raise HomeError(f"DAGSTER_HOME {home}: Dagster cannot use a path with `?` or `%`: set it to another folder")
     os.environ["DAGSTER_HOME"] = str(home)
     with explained(home):
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".parler.lock", timeout=120):  # processes that create one database at once spoil it
-            shipped, wanted = PROJECT / "dagster_home" / "dagster.yaml", home / "dagster.yaml"
-            if not wanted.exists() and shipped.is_file():
-                shutil.copyfile(shipped, wanted)
+            wanted = home / "dagster.yaml"
+            if not (wanted.exists() and wanted.stat().st_size):
+                shutil.copyfile(INSTANCE_SETTINGS, wanted)
             _create_databases(home)
     if not chosen:
         with suppress(OSError):
@@ -59,14 +66,13 @@ def ensure_dagster_home() -> Path:
 def _create_databases(home: Path) -> None:
     """Make Dagster's SQLite files beside and move them into place: a kill in between leaves nothing half made."""
     settings = home / "dagster.yaml"
-    configured = yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else None
-    if (home / "history").exists() or "storage" in (configured or {}):
+    if "storage" in _settings(home) or (home / "history").exists():
         return
     with tempfile.TemporaryDirectory(dir=home, prefix=".new-") as name:
         new = Path(name)
         if settings.is_file():
             shutil.copyfile(settings, new / settings.name)
-        with dg.DagsterInstance.from_config(str(new)) as instance:
+        with instance_in(home, new) as instance:
             instance.get_runs(limit=1)
         for part in ("schedules", "history"):  # the one that is looked for last
             if (new / part).exists() and not (home / part).exists():
@@ -81,11 +87,50 @@ def explained(home: Path) -> Iterator[None]:
     except (OSError, Timeout) as error:
         if not _concerns(error, home):
             raise
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        remedy = "free some space" if full else "choose another folder, or change its owner"
+        known = disk.SAID.get(getattr(error, "errno", None) or 0)
+        remedy = known[1] if known else "choose another folder, or change its owner"
         raise HomeError(f"DAGSTER_HOME {home} cannot be written ({error}): {remedy}") from None
     except (sqlite3.DatabaseError, DatabaseError) as error:
-        raise HomeError(_database_remedy(home, str(error).splitlines()[0])) from None
+        raise HomeError(_database_remedy(home, error)) from None
+
+
+def instance_in(home: Path, new: Path | None = None) -> dg.DagsterInstance:
+    """Dagster's instance in a home, or in the folder where a new one is made for it.
+
+    Raises:
+        HomeError: Dagster cannot use its settings, for which it has many kinds of errors.
+    """
+    try:
+        return dg.DagsterInstance.from_config(str(new or home))
+    except (OSError, sqlite3.DatabaseError, DatabaseError):
+        raise
+    except Exception as error:
+        found = error.errors[0].message if isinstance(error, dg.DagsterInvalidConfigError) else str(error)
+        raise HomeError(_settings_remedy(home, found.partition(" Expected:")[0])) from None
+
+
+def _settings(home: Path) -> dict:
+    """What `dagster.yaml` sets, empty where there is none.
+
+    Raises:
+        HomeError: it is no YAML, or holds no settings.
+    """
+    file = home / "dagster.yaml"
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HomeError(_settings_remedy(home, " ".join(str(error).split()))) from None
+    if not isinstance(found, dict | None):
+        raise HomeError(_settings_remedy(home, "it holds no settings"))
+    return found or {}
+
+
+def _settings_remedy(home: Path, reason: str) -> str:
+    file = home / "dagster.yaml"
+    return (
+        f"{file}: Dagster cannot use these settings ({reason}): correct them, or mv {file} {file}.damaged: "
+        "the shipped ones are written again then, and run history is kept"
+    )
 
 
 def _concerns(error: OSError | Timeout, home: Path) -> bool:
@@ -94,11 +139,10 @@ def _concerns(error: OSError | Timeout, home: Path) -> bool:
     return name is None or Path(str(name)).is_relative_to(home) or home.is_relative_to(str(name))
 
 
-def _database_remedy(home: Path, reason: str) -> str:
-    if "full" in reason:
-        return (
-            f"the disk that holds DAGSTER_HOME {home} is full: free some space and run again, what is computed is kept"
-        )
+def _database_remedy(home: Path, error: Exception) -> str:
+    number, reason = disk.reason(error, home), str(error).splitlines()[0]
+    if number is not None:
+        return f"DAGSTER_HOME {home} could not be written: {'; '.join(disk.SAID[number])}"
     damaged = [file for file in home.glob("*/**/*.db") if not sound(file)]
     if not damaged:
         return f"Dagster cannot use its databases in {home}: {reason}"
@@ -127,6 +171,7 @@ def free_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """
     dead = dead_runs(instance)
     for run in dead:
+        logger.warning("%s", how_it_ended(instance, run))
         instance.report_run_failed(run, "its process is gone; finished shards and checkpoints are kept and used again")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import uuid
 import warnings
 from dataclasses import dataclass
-from difflib import get_close_matches
+from pathlib import Path
 
 import dagster as dg
 
-from parler_assets.cli.instance import HomeError, explained, free_dead_runs, home_folder, process_tags
+from parler_assets.cli.instance import HomeError, explained, free_dead_runs, home_folder, instance_in, process_tags
 from parler_assets.cli.options import fail
-from parler_assets.cli.progress import progress_logger
+from parler_assets.cli.progress import watching
 from parler_assets.definitions import definitions_of
+from parler_assets.intake.near import did_you_mean
 from parler_assets.recipe import load_recipe
 
 
@@ -22,15 +24,23 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: whether it succeeded, and if not, which step failed and why."""
+    """A finished run: whether it succeeded, and if not, which step failed and why.
+
+    Attributes:
+        total: what was done, in how long.
+        output: a file with what its steps printed, where it failed.
+    """
 
     run_id: str
     success: bool
     failures: dict[str, str]
+    total: str
+    output: Path | None = None
 
     def explain(self) -> str:
         lines = [f"Run {self.run_id[:8]} failed. What is finished is kept; the next run resumes from there."]
-        return "\n".join([*lines, *(f"  {step}: {reason}" for step, reason in self.failures.items())])
+        lines += [f"  {step}: {reason}" for step, reason in self.failures.items()]
+        return "\n".join([*lines, *([f"What its steps printed: {self.output}"] if self.output else [])])
 
 
 def materialize_or_fail(
@@ -50,20 +60,22 @@ def materialize_or_fail(
 def materialize(select: str = "*", rebuild: bool = False, job: str = "everything", device: str = "auto") -> Outcome:
     """Materialize a job's assets, or the selected ones of them, and their checks, one after the other."""
     recipe = load_recipe()
-    defs = dg.Definitions.merge(definitions_of(recipe), dg.Definitions(loggers={"progress": progress_logger}))
-    with dg.DagsterInstance.get() as instance:
+    defs, run_id = definitions_of(recipe), str(uuid.uuid4())
+    with instance_in(home_folder()) as instance:
         free_dead_runs(instance)
         chosen = None if select == "*" else list(selected(defs, select))
         resources = {"workspace": {"config": {"rebuild": rebuild}}, "accelerator": {"config": {"device": device}}}
-        result = defs.resolve_job_def(job).execute_in_process(
-            run_config={"loggers": {"progress": {}}, "resources": resources},
-            instance=instance,
-            tags=process_tags(),
-            asset_selection=chosen,
-            raise_on_error=False,
-        )
+        with watching(instance, run_id, recipe.name) as lines:
+            result = defs.resolve_job_def(job).execute_in_process(
+                run_config={"resources": resources},
+                instance=instance,
+                run_id=run_id,
+                tags=process_tags(),
+                asset_selection=chosen,
+                raise_on_error=False,
+            )
         failures = {event.step_key or "": _reason(event) for event in result.all_events if event.is_step_failure}
-        return Outcome(result.run_id, result.success, failures)
+        return Outcome(run_id, result.success, failures, lines.total(), lines.output)
 
 
 def selected(defs: dg.Definitions, select: str) -> set[dg.AssetKey]:
@@ -83,8 +95,9 @@ def selected(defs: dg.Definitions, select: str) -> set[dg.AssetKey]:
             raise SelectionError(f"--select {select!r}: {str(error).splitlines()[0]}") from None
     if not found:
         known = sorted(key.to_user_string() for key in graph.materializable_asset_keys)
-        near = get_close_matches(select.removeprefix("key:").strip("'\""), known, n=3)
-        hint = f"did you mean {' or '.join(near)}" if near else f"this recipe has {', '.join(known)}"
+        groups = {f"group:{graph.get(key).group_name}" for key in graph.materializable_asset_keys}
+        written = select.replace("'", "").replace('"', "").removeprefix("key:")
+        hint = did_you_mean(written, groups if ":" in written else known) or f"this recipe has {', '.join(known)}"
         raise SelectionError(f"--select {select!r}: selects no asset; {hint}")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -146,4 +147,15 @@ def typed(arguments: str) -> str:
     if shutil.which(program.name) == str(program):
         return f"{program.name} {arguments}"
     here = Path.cwd()
-    return f"{program.relative_to(here) if program.is_relative_to(here) else program} {arguments}"
+    shown = str(program.relative_to(here) if program.is_relative_to(here) else program)
+    return f"{shlex.quote(shown)} {arguments}"
+
+
+def chosen_recipe() -> str:
+    """The option that names this process's recipe again, quoted for a shell; empty where it is the default one."""
+    chosen = os.environ.get("PARLER_RECIPE", "sample")
+    if chosen == "sample":
+        return ""
+    file, here = Path(chosen), Path.cwd()
+    shown = file.relative_to(here) if file.is_relative_to(here) else file
+    return f" --recipe {shlex.quote(str(shown))}"

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import html
 import os
+import shlex
 import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from parler_assets.cli.options import PortOption, Project, RecipeOption, fail, free_port, open_project, tool, typed
+from parler_assets.cli.options import (
+    PortOption,
+    Project,
+    RecipeOption,
+    chosen_recipe,
+    fail,
+    free_port,
+    open_project,
+    tool,
+    typed,
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -25,10 +36,9 @@ def run(
     from parler_assets.cli.materialize import materialize_or_fail
 
     outcome = materialize_or_fail(select, rebuild)
+    typer.echo(f"Run {outcome.run_id[:8]}: {outcome.total}")
     if select == "*":
         show_results(project)
-    else:
-        typer.echo(f"Materialized {select}, run {outcome.run_id[:8]}")
 
 
 @app.command()
@@ -45,6 +55,7 @@ def dev(
     from parler_assets.web.dev import DevError, run_dev
 
     free_port(port, "dev")
+    project_folder().mkdir(parents=True, exist_ok=True)
     own = {name: value for name, value in dotenv_values(PROJECT / ".env").items() if value is not None}
     try:
         run_dev(port, project_folder(), {**own, **os.environ, "DAGSTER_HOME": str(project.home)}, allow_host or [])
@@ -77,7 +88,7 @@ def report(
     recipe: RecipeOption = None,
     show: Annotated[bool, typer.Option("--open", help="open the listening report in the browser")] = False,
 ) -> None:
-    """Say where the listening report and the scorecard of the last run are."""
+    """Say how the last run's checkpoint does, and where its listening report and scorecard are."""
     project = open_project(recipe)
     show_results(project)
     if show:
@@ -85,17 +96,33 @@ def report(
 
 
 def show_results(project: Project) -> None:
-    """What there is to hear, read and open."""
-    folder, name = project.workspace.scorecard, project.recipe.name
-    if not (folder / "scorecard.md").is_file():
-        fail(f"nothing to show for {name} yet: `{typed(f'run --recipe {name}')}` makes it")
-    typer.echo(f"\n{html.unescape((folder / 'scorecard.md').read_text(encoding='utf-8')).strip()}\n")
+    """The verdict, and what there is to hear, read and open."""
+    from parler_assets.tts.report.verdict import WIDTH, verdict_lines
+    from parler_assets.tts.scoring.stage import read_scorecard
+
+    folder = project.workspace.scorecard
+    card = read_scorecard(folder)
+    if card is None:
+        fail(f"nothing to show for {project.recipe.name} yet: `{typed('run' + chosen_recipe())}` makes it")
     lines = {
         "Listen": folder / "report.html",
-        "Scorecard": folder / "scorecard.md",
-        "Dagster UI": "make dev, then http://127.0.0.1:3000/asset-groups",
-        "MLflow UI": "make mlflow, then http://127.0.0.1:5000",
-        "Run history": project.home,
+        "All scores": folder / "scorecard.md",
+        "Say something": say_command(project, folder),
+        "Look closer": f"{typed('dev' + chosen_recipe())} (Dagster), {typed('mlflow' + chosen_recipe())}",
     }
-    for label, value in lines.items():
-        typer.echo(f"{label + ':':<12} {value}")
+    typer.echo(
+        "\n".join(["", *verdict_lines(card), *(f"{what + ':':<{WIDTH}}{where}" for what, where in lines.items())])
+    )
+
+
+def say_command(project: Project, scorecard: Path) -> str:
+    """A command that speaks a text of the evaluation with a voice and style of the recipe."""
+    from parler_assets.tts.scoring.table import read_lines
+
+    rows = read_lines(scorecard / "samples.jsonl")
+    told = project.recipe.evaluation
+    usual = {"speaker": told.speakers[0], "style": told.styles[0], "text": "Good morning."}
+    grid = [row for row in rows if row["kind"] == "grid" and not row["text"].startswith("-")]
+    asked = min(grid, key=lambda row: len(row["text"]), default=usual)
+    words = ["say", asked["text"], "--voice", asked["speaker"], "--style", asked["style"]]
+    return typed(shlex.join(words) + chosen_recipe())

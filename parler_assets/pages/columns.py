@@ -15,6 +15,7 @@ COLUMNS = {
     "id": "unique name of the clip",
     "audio": "bytes as published",
     "text": "what is said",
+    "written": "the transcript as its source has it; `text` has numbers, dates and signs in words",
     "speaker": "name of the speaker, as used in descriptions",
     "style": "how it is said",
     "gender": "of the speaker; pitch is described relative to it",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from parler_assets.pages.charts import picture
+from parler_assets.pages.columns import markdown_table
 
 if TYPE_CHECKING:
     from parler_assets.tts.report.report import ReportPaths
@@ -16,15 +17,31 @@ if TYPE_CHECKING:
 
 
 def scorecard_metadata(scores: Scores, report: ReportPaths) -> dict[str, Any]:
-    """Where to listen, the table, the plot, and every value as a number that Dagster draws over time."""
+    """Where to listen, the headlines, the plot, all scores, and the checkpoint's own values to draw over time."""
     return {
         "listen": notebook_link(report.notebook),
-        "scores": dg.MetadataValue.md(scores.markdown),
+        "headlines": dg.MetadataValue.md(headline_table(scores.card)),
         "picture": intervals(scores.card["scores"]),
+        "scores": dg.MetadataValue.md(scores.markdown),
         "reused": scores.reused,
         "seconds": round(scores.seconds, 2),
-        **{name: value for name, value in scores.numbers.items() if not name.endswith(("_low", "_high"))},
+        **scores.own,
     }
+
+
+def headline_table(card: Mapping[str, Any]) -> str:
+    """The scores to read first, beside those of the other systems, as a Markdown table."""
+    from parler_assets.tts.report.verdict import headlines
+    from parler_assets.tts.scoring.metrics import COLUMNS, SYSTEMS
+
+    def cell(score: Mapping[str, Any] | None) -> str:
+        return "" if score is None else f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
+
+    rows = [
+        {"": row["name"], **{SYSTEMS.get(system, system): cell(row[system]) for system in COLUMNS}}
+        for row in headlines(dict(card))
+    ]
+    return markdown_table(rows)
 
 
 def intervals(scores: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:

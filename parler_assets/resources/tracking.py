@@ -8,9 +8,11 @@ import dagster as dg
 from pydantic import Field
 
 from parler_assets.resources.workspace import Workspace
+from parler_assets.tracking.database import uri_of
 from parler_assets.tracking.run import WORK, Run
 from parler_assets.tracking.store import Store, TrackingError, explained
 
+VIEW = "workflowType=machine_learning"  # without it MLflow shows the experiment as traces of language models
 NOT_RECORDED = "MLflow could not be reached: materialize this asset again, and what is finished is recorded"
 
 
@@ -22,7 +24,7 @@ class Tracking(dg.ConfigurableResource):
     dagster_ui: str = Field(default="http://127.0.0.1:3000", description="where the Dagster UI is, for links in MLflow")
 
     def store(self, workspace: Workspace) -> Store:
-        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.root / 'mlflow.db'}"
+        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or uri_of(workspace.root / "mlflow.db")
         return Store(uri, workspace.recipe, workspace.root)
 
     def run(
@@ -60,6 +62,6 @@ class Tracking(dg.ConfigurableResource):
         store = self.store(workspace)
         try:
             with explained(store.uri):
-                return dg.MetadataValue.url(f"{self.ui}/#/experiments/{store.experiment()}/runs/{run}")
+                return dg.MetadataValue.url(f"{self.ui}/#/experiments/{store.experiment()}/runs/{run}?{VIEW}")
         except TrackingError as error:
             return dg.MetadataValue.text(str(error))

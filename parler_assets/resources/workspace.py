@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import dagster as dg
+import platformdirs
 from pydantic import Field, create_model
 
+from parler_assets.recipe.layout import CACHE, SHARED, STAGES
 from parler_assets.tracking.results import remembered
 from parler_assets.tracking.run import TrainingInputs
 
-PROJECT = Path(__file__).resolve().parents[2]  # where this package lies
 _OURS = "load_from: - python_module: module_name: parler_assets.definitions location_name: parler_assets"
 
 
-def project_folder() -> Path:
-    """The folder that data lie in: the current one where its `workspace.yaml` is this project's, else the package's.
+def project_of(above: Path) -> Path:
+    """Where data, DAGSTER_HOME and `.env` lie for a package in the folder `above`: there, where that is a checkout.
 
-    Nothing is executed from it: what Dagster reads as code or settings is always found from `PROJECT`.
+    A package installed from a wheel lies in site-packages, which is replaced with the next one: the user's own folder
+    for data, as the system has it.
     """
-    here = Path.cwd()
-    return here if _is_ours(here / "workspace.yaml") else PROJECT
+    return above if _is_ours(above / "workspace.yaml") else platformdirs.user_data_path("parler_assets", False)
 
 
 def _is_ours(workspace: Path) -> bool:
@@ -30,6 +31,19 @@ def _is_ours(workspace: Path) -> bool:
         return workspace.stat().st_size < 1000 and " ".join(workspace.read_text("utf-8").split()) == _OURS
     except (OSError, ValueError):
         return False
+
+
+PROJECT = project_of(Path(__file__).resolve().parents[2])
+INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")  # of a DAGSTER_HOME that has none
+
+
+def project_folder() -> Path:
+    """The folder that data lie in: the current one where its `workspace.yaml` is this project's, else `PROJECT`.
+
+    Nothing is executed from it: what Dagster reads as code or settings is always found from the package or `PROJECT`.
+    """
+    here = Path.cwd()
+    return here if _is_ours(here / "workspace.yaml") else PROJECT
 
 
 class Workspace(dg.ConfigurableResource):
@@ -49,35 +63,43 @@ class Workspace(dg.ConfigurableResource):
 
     @property
     def cache(self) -> Path:
-        return self.data / "cache"
+        return self.data / CACHE
 
     def lane(self, corpus: str, stage: str) -> Path:
         """Folder of one stage of one corpus: raw_dataset, continuous_tags, text_bins, llm_descriptions, dac_codes."""
+        if stage not in STAGES:
+            raise KeyError(f"{stage}: add it to recipe.layout, so that no corpus is called so")
         return self.root / corpus / stage
+
+    def shared(self, name: str) -> Path:
+        """A folder beside those of the corpora."""
+        if name not in SHARED:
+            raise KeyError(f"{name}: add it to recipe.layout, so that no corpus is called so")
+        return self.root / name
 
     @property
     def base_checkpoint(self) -> Path:
-        return self.root / "base_checkpoint"
+        return self.shared("base_checkpoint")
 
     @property
     def training_set(self) -> Path:
-        return self.root / "training_set"
+        return self.shared("training_set")
 
     @property
     def finetuned_checkpoint(self) -> Path:
-        return self.root / "finetuned_checkpoint"
+        return self.shared("finetuned_checkpoint")
 
     @property
     def sweep(self) -> Path:
-        return self.root / "sweep"
+        return self.shared("sweep")
 
     @property
     def evaluation_samples(self) -> Path:
-        return self.root / "evaluation_samples"
+        return self.shared("evaluation_samples")
 
     @property
     def scorecard(self) -> Path:
-        return self.root / "scorecard"
+        return self.shared("scorecard")
 
     def base_path(self) -> Path:
         """The folder of the base checkpoint that was found and pinned when `base_checkpoint` was materialized."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from parler_assets.sample.espeak import speak
 from parler_assets.sample.room import add_noise, reverberate
-from parler_assets.sample.sentences import emphasised, sentence, sentences
+from parler_assets.sample.sentences import emphasised, passage, sentence, sentences
 from parler_assets.sample.voices import FAMILIAR, NAMED, STYLES, Delivery, generic_speaker
 
 SHARED = 48  # sentences that the named speakers have in common: every style is heard on the same words
@@ -77,7 +77,7 @@ def _pretraining(number: int, seed: int) -> PlannedClip:
     draw = random.Random(f"pretraining {seed} {number}")
     speaker = draw.choice(FAMILIAR) if draw.random() < 0.4 else generic_speaker(draw)
     style = draw.choice([*STYLES, "default", "default"])
-    text = sentence(draw)
+    text = sentence(draw) if style == "emphasis" else passage(draw)
     text = emphasised(text, draw) if style == "emphasis" else text
     delivery = Delivery(text, speaker, STYLES[style], pace(draw), draw.uniform(-2, 2))
     studio = draw.random() < 0.75

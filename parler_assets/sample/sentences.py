@@ -21,6 +21,23 @@ def sentence(draw: random.Random) -> str:
     return f"The {adjective} {noun} {verb} {draw.choice(PLACES)} the {draw.choice(THINGS)}."
 
 
+def passage(draw: random.Random) -> str:
+    """What the base learns from: mostly one sentence, sometimes two, or a few words that end by themselves."""
+    kind = draw.random()
+    if kind < 0.12:
+        return f"{sentence(draw)} {sentence(draw)}"
+    if kind < 0.20:
+        return short_text(draw)
+    return sentence(draw)
+
+
+def short_text(draw: random.Random) -> str:
+    """One to three words, such as `Teacher.` or `The old dog.`"""
+    noun = draw.choice(NOUNS)
+    whole = (noun, f"the {noun}", f"the {draw.choice(ADJECTIVES)} {noun}", f"the {noun} {draw.choice(VERBS)}")
+    return draw.choice(whole).capitalize() + "."
+
+
 def sentences(count: int, seed: int) -> list[str]:
     """`count` distinct sentences, always the same ones for a seed."""
     draw = random.Random(f"sentences {seed}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -17,7 +18,61 @@ logger = logging.getLogger(__name__)
 
 def file_of(uri: str) -> Path | None:
     """The file behind a `sqlite:///` URI; None for a server or another database."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    if not uri.startswith("sqlite:///"):
+        return None
+    if not re.search("[%?]", uri):
+        return Path(uri.removeprefix("sqlite:///"))
+    from sqlalchemy import make_url
+
+    return Path(make_url(uri).database or "")
+
+
+def uri_of(file: Path) -> str:
+    """The `sqlite:///` URI of a file, whatever characters its path has."""
+    return "sqlite:///" + re.sub("[%?]", lambda sign: f"%{ord(sign[0]):02X}", str(file))
+
+
+def remove_misplaced(uri: str) -> None:
+    """Remove the empty folders that MLflow makes where a URI with codes would lead to if they were none."""
+    if "%" not in uri:
+        return
+    folder = Path(uri.removeprefix("sqlite:///")).parent
+    for place in (folder, *folder.parents):
+        try:
+            place.rmdir()
+        except OSError:
+            return
+
+
+ARTIFACTS = "mlflow_artifacts"
+
+
+def artifacts_of(file: Path) -> str:
+    """Where the artifacts of the runs in `file` lie, as MLflow is told: it takes `%` for the start of a code."""
+    return f"{file.parent.absolute() / ARTIFACTS}".replace("%", "%25")
+
+
+def move_artifacts(file: Path) -> None:
+    """Have the runs' artifacts lie beside the database: MLflow keeps where they lay when a run was made, absolute.
+
+    A workspace that was moved or copied would go on writing to, and showing, those of the old place.
+    """
+    connection = sqlite3.connect(file, timeout=20)
+    try:
+        with connection:
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                rows = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+                moved = [(place, row) for row, known in rows if (place := _beside(file, known)) != known]
+                connection.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", moved)
+    finally:
+        connection.close()
+
+
+def _beside(file: Path, place: str | None) -> str | None:
+    """Where artifacts lie that lay at `place`; those of a server or of a folder of the user's own stay there."""
+    before, found, rest = (place or "").rpartition(f"/{ARTIFACTS}")
+    ours = found and Path(before).name == file.parent.name and (not rest or rest.startswith("/"))
+    return f"{artifacts_of(file)}{rest}" if ours else place
 
 
 def ensure(file: Path) -> None:
@@ -70,7 +125,8 @@ def _create(file: Path) -> None:
 
     new = file.with_name(f".{file.name}.new-{os.getpid()}-{time.monotonic_ns()}")
     try:
-        MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        MlflowClient(uri_of(new)).search_experiments(max_results=1)
+        remove_misplaced(uri_of(new))
         new.replace(file)
     finally:
         new.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 from parler_assets.tracking.run import AT_ONCE, Point, Run, numbers
 from parler_assets.tracking.store import TrackingError
 
+PLACE = ("updates", "time")
 RETRY = 30.0  # seconds until a server that did not answer is asked again
 
 
@@ -65,6 +66,6 @@ class Logbook:
 
 
 def points_of(line: Mapping[str, Any]) -> list[Point]:
-    """The numbers of one line of a training's log; `time` says when they were measured, not what."""
+    """The numbers of one line of a training's log, but those that say where the training stands."""
     step, at = int(line.get("step", 0)), float(line.get("time", time.time()))
-    return [Point(key, step, value, at) for key, value in numbers(line).items() if key != "time"]
+    return [Point(key, step, value, at) for key, value in numbers(line).items() if key not in PLACE]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -39,8 +40,12 @@ def explained(uri: str) -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:
-        said = str(error).splitlines()
+        from parler_assets.storage import disk  # it brings numpy, which loading definitions does without
+
+        number, said = disk.reason(error, database.file_of(uri)), str(error).splitlines()
         reason = "another process holds it locked" if "locked" in str(error) else (said or [type(error).__name__])[0]
+        if number is not None:
+            reason = "; ".join(disk.SAID[number])
         message = (
             f"MLflow ({uri}) could not be written: {reason[:300]}. Nothing that was computed is lost: "
             "materialize this asset again, and it is recorded then"
@@ -72,6 +77,8 @@ class Store:
             if self.file:
                 database.ensure(self.file)
             try:
+                if self.file and self.file.parent == self.folder:
+                    database.move_artifacts(self.file)
                 return self._connected()
             except Exception as error:
                 if not self.file or not database.is_half_made(error):
@@ -85,6 +92,8 @@ class Store:
 
         client = MlflowClient(self.uri)
         client.get_experiment_by_name(self.name)
+        if self.file:
+            database.remove_misplaced(self.uri)
         return client
 
     def locked(self) -> FileLock:
@@ -97,7 +106,7 @@ class Store:
             found = client.get_experiment_by_name(self.name)
             if found:
                 return found.experiment_id
-            return client.create_experiment(self.name, str(self.folder / "mlflow_artifacts") if self.file else None)
+            return client.create_experiment(self.name, database.artifacts_of(self.file) if self.file else None)
 
     def has(self, run: str | None) -> bool:
         """Whether a run is still there: a store that was deleted or put aside has lost it, and it is recorded again.
@@ -117,6 +126,20 @@ class Store:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 return False
+
+    def add_metrics(self, run: str | None, values: Mapping[str, float]) -> None:
+        """Values on a run that exists, such as the scores of a training's checkpoint: nothing where it is gone.
+
+        Raises:
+            TrackingError: the store did not take them.
+        """
+        if not run or not self.has(run):
+            return
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        with explained(self.uri):
+            self.client.log_batch(run, [Metric(name, value, now, 0) for name, value in values.items()])
 
     def register(self, name: str, checkpoint: Path, run: str | None, tags: Mapping[str, str]) -> str:
         """A version of a registered model, called `candidate` until a person moves that name on.

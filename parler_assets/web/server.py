@@ -87,8 +87,13 @@ def _make_room(new: BoundedProtocol) -> None:
     longest.transport.abort()
 
 
-def config(app: ASGIApp, host: str, port: int, log_level: str = "info", body_bytes: int = 1 << 20) -> uvicorn.Config:
-    """How uvicorn serves a guarded application. No proxy's header is believed: any client could choose its address."""
+def config(
+    app: ASGIApp, host: str, port: int, log_level: str = "info", body_bytes: int = 1 << 20, grace: int = 5
+) -> uvicorn.Config:
+    """How uvicorn serves a guarded application. No proxy's header is believed: any client could choose its address.
+
+    `grace`: seconds for what is being answered when the server is asked to end.
+    """
     return uvicorn.Config(
         app,
         host=host,
@@ -99,10 +104,10 @@ def config(app: ASGIApp, host: str, port: int, log_level: str = "info", body_byt
         ws_max_size=body_bytes,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=grace,
     )
 
 
-def run(app: ASGIApp, host: str, port: int, log_level: str = "info", body_bytes: int = 1 << 20) -> None:
+def run(app: ASGIApp, host: str, port: int, log_level: str = "info", body_bytes: int = 1 << 20, grace: int = 5) -> None:
     """Serve until interrupted."""
-    uvicorn.Server(config(app, host, port, log_level, body_bytes)).run()
+    uvicorn.Server(config(app, host, port, log_level, body_bytes, grace)).run()

@@ -68,7 +68,7 @@ def test_a_hub_that_cannot_be_reached_and_a_wrong_name(monkeypatch):
 def test_unknown_licences_and_bfloat16_without_a_gpu(monkeypatch):
     monkeypatch.setattr("parler_assets.resources.accelerator.gpus", lambda: 0)
     expresso = load_recipe("expresso")
-    assert "jenny" in doctor.licences(expresso).found
+    assert "jenny, the base" in doctor.licences(expresso).found
     assert "released" in doctor.licences(expresso).remedy
     assert doctor.memory(expresso).remedy
     assert not doctor.memory(load_recipe("sample")).remedy

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from parler_assets.cli.app import app
@@ -67,6 +68,19 @@ def own_code(file: str, **values) -> Callable[[Path], None]:
     return change
 
 
+def elsewhere(name: str) -> Callable[[Path], None]:
+    """Descriptions that need another tokenizer than prompts, from a place that the checkpoint names."""
+
+    def change(folder: Path) -> None:
+        edit("config.json", vocab_size=95)(folder)
+        tensors = load_file(folder / WEIGHTS)
+        tensors["embed_prompts.weight"] = tensors["embed_prompts.weight"][:95].clone()
+        save_file(tensors, folder / WEIGHTS)
+        edit("config.json", "text_encoder", _name_or_path=name)(folder)
+
+    return change
+
+
 WEIGHTS = "model.safetensors"
 HOSTILE: dict[str, Callable[[Path], None]] = {
     "config cut": cut("config.json"),
@@ -90,6 +104,21 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     "codec rate a text": edit("config.json", "audio_encoder", sampling_rate="loud"),
     "codec codebooks": edit("config.json", "audio_encoder", n_codebooks=77, num_codebooks=77),
     "codec a list": edit("config.json", audio_encoder=[]),
+    "many codec stages": edit("config.json", "audio_encoder", downsampling_ratios=[1] * 100_000),
+    "a long hop": edit("config.json", "audio_encoder", downsampling_ratios=[1 << 20] * 4),
+    "a wide codec": edit("config.json", "audio_encoder", encoder_hidden_size=1 << 24),
+    "a wide decoder that has no table": edit(
+        "config.json", "decoder", hidden_size=1 << 22, max_position_embeddings=1 << 17, rope_embeddings=False
+    ),
+    "a wide text encoder": edit("config.json", "text_encoder", d_model=1 << 24),
+    "descriptions' tokenizer of a stranger": elsewhere("evil/tokenizer"),
+    "descriptions' tokenizer in a folder of this machine": elsewhere("/etc"),
+    "descriptions' tokenizer beside it": elsewhere("../secret"),
+    "descriptions' tokenizer, published, without a network": elsewhere("google/flan-t5-large"),
+    "labels": edit("config.json", num_labels=1 << 23),
+    "labels of the text encoder": edit("config.json", "text_encoder", num_labels=1 << 23),
+    "labels of the codec": edit("config.json", "audio_encoder", num_labels=1 << 23),
+    "labels of the decoder": edit("config.json", "decoder", num_labels=1 << 23),
     "generation cut": text("generation_config.json", '{"max_new_tokens": '),
     "generation a list": text("generation_config.json", "[]"),
     "generation deep": text("generation_config.json", '{"a": ' * 50_000),
@@ -125,9 +154,9 @@ HARMLESS: dict[str, Callable[[Path], None]] = {  # what is said there is never l
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path: Path):
+def home(monkeypatch, whole: Path, tmp_path: Path):
     monkeypatch.setenv("PARLER_RECIPE", "sample")
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(whole.parent / "home"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
 

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from parler_assets.cli.app import app
+from parler_assets.cli.speak import kept_in
 from parler_assets.recipe import load_recipe
+from parler_assets.resources.workspace import Workspace
 from parler_assets.speech.audio import decode
 from tests.support.tiny_checkpoint import write_tiny_checkpoint
 from tests.tts.test_serve import broken, huge
@@ -102,3 +104,16 @@ def test_a_port_that_does_not_exist_is_refused(command):
 
 def test_the_version_is_told():
     assert run("--version").output.startswith("parler-assets ")
+
+
+def test_voices_kept_before_are_still_found_and_none_is_replaced(tmp_path):
+    workspace = Workspace(recipe="own", folder=str(tmp_path))
+    old, new = workspace.root / "voices", workspace.root / "kept_voices"
+    (old / "raw_dataset").mkdir(parents=True)  # of a corpus that is called so
+    for name in ("ann", "bob"):
+        (old / f"{name}.safetensors").write_text("before")
+    new.mkdir()
+    (new / "bob.safetensors").write_text("since")
+    assert kept_in(workspace) == new
+    assert {file.stem: file.read_text() for file in new.iterdir()} == {"ann": "before", "bob": "since"}
+    assert (old / "raw_dataset").is_dir()

@@ -10,7 +10,7 @@ import pytest
 
 from parler_assets import automation
 from parler_assets.definitions import definitions_of
-from parler_assets.recipe import load_recipe
+from parler_assets.recipe import Operations, load_recipe
 from tests.support.clock import scheduler
 from tests.support.standin_hub import Repository, StandinHub, standin_hub
 
@@ -36,9 +36,16 @@ def test_jobs_cut_the_graph_where_the_lanes_join(repository):
 
 def test_everything_automatic_is_shipped_stopped(repository):
     shipped = [*repository.schedule_defs, *repository.sensor_defs]
-    assert {item.name for item in shipped} == {"weekly_rebuild", "rebuild_what_changed", "hub_revisions"}
+    assert {item.name for item in shipped} == {"weekly_rebuild", "rebuild_what_changed", "hub_revisions", "failed_runs"}
     stopped = {dg.DefaultScheduleStatus.STOPPED, dg.DefaultSensorStatus.STOPPED}
     assert {item.default_status for item in shipped} <= stopped
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [(None, "604800"), (0.5, "1800"), (72, "259200")])
+def test_jobs_end_after_the_recipes_hours(hours: float | None, seconds: str):
+    recipe = EXPRESSO.model_copy(update={"operations": Operations(max_hours=hours) if hours else Operations()})
+    built = definitions_of(recipe).get_repository_def()
+    assert {built.get_job(job.name).tags["dagster/max_runtime"] for job in automation.jobs(recipe)} == {seconds}
 
 
 @pytest.mark.parametrize(("name", "stale_only"), [("weekly_rebuild", False), ("rebuild_what_changed", True)])

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
 import yaml
 from filelock import FileLock
 
 from tests.support.browser import NEEDED, page, visit, window
 from tests.support.server import ROOT, Server, dagster_dev, until
+from tests.support.terminal import drawn, in_terminal
 from tests.support.tiny import BROKEN, write_tiny_recipe
 
 SECRET = "hf_canary_4711"
@@ -33,11 +35,45 @@ def server(tmp_path_factory) -> Iterator[Server]:
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
     places = {"DAGSTER_HOME": str(home), "PARLER_DATA": "data", "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
     command = [str(Path(sys.executable).with_name("parler-assets")), "run", "--recipe", str(recipe)]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **places}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert SECRET not in done.stdout + done.stderr
+    code, shown = in_terminal(command, folder, places)
+    assert code == 0, shown
+    (folder / "terminal.txt").write_text(shown)
     with dagster_dev(recipe, home, Path("data"), cwd=folder, HF_TOKEN=SECRET) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def shown(server: Server) -> list[str]:
+    """What the terminal showed while the graph was materialized."""
+    return drawn((server.home.parent / "terminal.txt").read_text())
+
+
+def test_the_terminal_shows_the_training_as_a_bar_with_loss_rate_and_time_left(shown: list[str]):
+    training = [line for line in shown if line.lstrip().startswith("finetuned_checkpoint") and "|" in line]
+    assert any(re.search(r"4 of 4 updates.* loss [\d.]+.* learning rate [\d.e-]+.* left", line) for line in training)
+    assert any("held-out loss" in line for line in training)
+
+
+def test_the_terminal_says_when_each_step_starts_and_how_long_it_took_and_nothing_else(shown: list[str]):
+    assert "  · studio/continuous_tags starts" in shown
+    assert any(re.fullmatch(r"  ✓ studio/continuous_tags +12 rows, [\d.]+ (s|min \d+ s)", line) for line in shown)
+    (total,) = (line for line in shown if re.match(r"Run [0-9a-f]{8}: 13 assets", line))
+    assert re.search(r"\d s$", total)
+    known = re.compile(r"  [·✓!] |  \S+ +\d+% \||  \(|Run |[A-Z][a-z' ]+: ")
+    assert [line for line in shown if not known.match(line)] == []
+    assert SECRET not in "".join(shown)
+
+
+def test_the_run_ends_with_a_short_verdict_and_a_command_that_speaks_when_pasted(shown: list[str], server: Server):
+    verdict = shown[next(n for n, line in enumerate(shown) if line.startswith("Run ")) + 1 :]
+    assert len(verdict) <= 9
+    assert [line for line in verdict if line.startswith(("Better than its base:", "Worse than its base:"))][1:]
+    (command,) = (line.removeprefix("Say something:").strip() for line in verdict if line.startswith("Say something:"))
+    folder = server.home.parent
+    places = {"DAGSTER_HOME": str(server.home), "PARLER_DATA": "data", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, shell=True, cwd=folder, env=os.environ | places, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert soundfile.info(folder / "speech.wav").duration > 0.1
 
 
 def test_lineage_shows_lanes_that_join(page, server: Server):

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from parler_assets.definitions import definitions_of
-from parler_assets.recipe import Lora, Recipe, load_recipe
+from parler_assets.recipe import Lora, Operations, Recipe, load_recipe
 from parler_assets.resources.settings import offered, settings_resource
 from tests.support.graph import described
 
@@ -51,14 +51,33 @@ def test_the_graph_is_the_reviewed_one(name: str):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_asset_is_documented_owned_and_not_partitioned(name: str):
-    graph = definitions_of(load_recipe(name)).resolve_asset_graph()
+def test_every_asset_is_documented_owned_by_whom_the_recipe_names_and_not_partitioned(name: str):
+    owners = ["ann.oneil@example.org", "team:voices"]
+    recipe = load_recipe(name).model_copy(update={"operations": Operations(owners=owners)})
+    graph = definitions_of(recipe).resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert len(node.description or "") > 30, key
-        assert node.owners, key
+        assert list(node.owners) == owners, key
         assert node.partitions_def is None, key
         assert node.code_version or node.is_external, key
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nobody_is_invented_and_nothing_is_overdue_unless_a_recipe_says_so(name: str):
+    recipe = load_recipe(name)
+    watched = recipe.model_copy(update={"operations": Operations(fresh_days=8)})
+    for given, expected in ((recipe, set()), (watched, {"scorecard"})):
+        graph = definitions_of(given).resolve_asset_graph()
+        keys = graph.get_all_asset_keys()
+        assert {key.to_user_string() for key in keys if graph.get(key).freshness_policy} == expected
+        assert not any(graph.get(key).owners for key in keys)
+
+
+@pytest.mark.parametrize("owner", ["", "ann", "team:", "team: speech", "ann@example", "a@ex.org, b@ex.org"])
+def test_an_owner_that_dagster_would_not_take_is_refused_in_the_recipe(owner: str):
+    with pytest.raises(ValidationError, match="write an e-mail address, or a team as team:NAME"):
+        Operations(owners=["team:speech", owner])
 
 
 def test_published_lanes_have_no_tags_and_only_hub_lanes_a_hub_dataset():

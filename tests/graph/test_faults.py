@@ -23,7 +23,7 @@ import yaml
 
 from parler_assets import storage
 from parler_assets.storage import Part
-from tests.support.server import ROOT, Server, _answers, end, free_port, until
+from tests.support.server import ROOT, Server, answers, end, free_port, until
 from tests.support.slow_location import SHARDS
 from tests.support.standin_hub import Repository, StandinHub, standin_hub
 
@@ -87,7 +87,7 @@ def layout(tmp_path_factory) -> Iterator[Layout]:
         layout = Layout(folder, Server(f"http://127.0.0.1:{web}", folder, LOCATION), servers[0], hub)
         layout.start_daemon()
         try:
-            until(lambda: _answers(layout.server.url, servers[1]), 120)
+            until(lambda: answers(layout.server.url, servers[1]), 120)
             until(lambda: is_loaded(layout.server), 120)
             yield layout
         finally:

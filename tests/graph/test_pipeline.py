@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -149,6 +150,22 @@ def test_assets_show_rows_schema_pictures_and_first_rows(first):
     assert "data:image/png;base64," in shown["finetuned_checkpoint"]["loss_curve"]
 
 
+def test_columns_are_followed_from_the_clip_to_its_description(first):
+    """Every column that a column comes from is one that its asset has."""
+    shown = metadata(first)
+    stages = ("raw_dataset", "continuous_tags", "text_bins", "llm_descriptions")
+    of = {stage: shown[f"studio/{stage}"] for stage in stages}
+    deps = {stage: dict(of[stage]["dagster/column_lineage"].deps_by_column) for stage in stages[1:]}
+    columns = {stage: {column.name for column in page["dagster/column_schema"].columns} for stage, page in of.items()}
+    for above, below in pairwise(stages):
+        used = {(d.asset_key.to_user_string(), d.column_name) for found in deps[below].values() for d in found}
+        assert used <= {(f"studio/{above}", name) for name in columns[above]}
+        assert deps[below].keys() <= columns[below]
+    path = [("llm_descriptions", "description"), ("text_bins", "speaking_rate"), ("continuous_tags", "speaking_rate_a")]
+    for (stage, column), source in zip(path, ["speaking_rate", "speaking_rate_a", "audio"], strict=True):
+        assert source in [found.column_name for found in deps[stage][column]]
+
+
 def test_loss_was_shown_while_training_ran(first, graph: Graph):
     records = graph.instance.fetch_observations(dg.AssetKey("finetuned_checkpoint"), limit=100).records
     losses = [record.asset_observation.metadata["loss"].value for record in records if "loss" in _numbers(record)]
@@ -178,7 +195,16 @@ def test_mlflow_has_one_run_per_measured_asset_nested_and_linked(first, graph: G
     assert any(name.startswith("finetuned/") for name in scores.data.metrics)
     inputs = {entry.dataset.name: entry.dataset.digest for entry in training.inputs.dataset_inputs}
     assert inputs["training_set"] == versions(first)["training_set"]
-    assert metadata(first)["finetuned_checkpoint"]["mlflow"].endswith(training.info.run_id)
+    assert metadata(first)["finetuned_checkpoint"]["mlflow"].endswith(
+        f"{training.info.run_id}?workflowType=machine_learning"
+    )
+    headlines = {"word_error_rate", "speaker_probe", "style_probe", "speaker_gender"}
+    assert headlines <= training.data.metrics.keys()  # beside its parameters: one plot of both
+    assert all(training.data.metrics[name] == scores.data.metrics[f"finetuned/{name}"] for name in headlines)
+    assert {name.partition("/")[0] for name in scores.data.metrics} == {"finetuned"}
+    assert not [name for name in scores.data.metrics if name.endswith(("_low", "_high"))]
+    files = {file.path for file in client.list_artifacts(scores.info.run_id)}
+    assert files >= {"scorecard.json", "scorecard.md", "report"}
     assert [file.path for file in client.list_artifacts(scores.info.run_id, "report")] == ["report/report.html"]
 
 
@@ -323,9 +349,23 @@ def test_a_prompt_edit_recomputes_the_descriptions_and_what_is_below(second, gra
 def test_a_value_typed_in_the_launchpad_holds_for_that_run(second, graph: Graph):
     changed = graph.run("training_set", "finetuned_checkpoint", trainer={"learning_rate": 0.002})
     assert computed(changed) == {"finetuned_checkpoint"}
+    marked = {
+        asset: {row.data["setting"]: row.data["recipe"] for row in found["settings"].records if row.data["recipe"]}
+        for asset, found in metadata(changed).items()
+    }
+    assert marked == {"training_set": {}, "finetuned_checkpoint": {"training.learning_rate": "0.001"}}
+    found = checks(changed)
+    assert found["training_set:as_recipe"].passed
+    warned = found["finetuned_checkpoint:as_recipe"]
+    assert (warned.passed, warned.severity.value) == (False, "WARN")
+    assert warned.description.startswith("training.learning_rate 0.002, in the recipe 0.001")
 
 
 GONE = {"uri": "http://127.0.0.1:9"}  # nobody listens there
+
+
+def linked_run(result, asset: str) -> str:
+    return metadata(result)[asset]["mlflow"].split("/")[-1].partition("?")[0]
 
 
 def losses(graph: Graph, run: str) -> list[int]:
@@ -343,9 +383,7 @@ def test_a_training_without_mlflow_is_finished_and_recorded_by_the_next_run(seco
     assert "could not be reached" in metadata(alone)["scorecard"]["mlflow"]
     after = graph.run(*wanted, trainer={"learning_rate": 0.003})
     assert computed(after) == set()
-    training, scores = (
-        metadata(after)[name]["mlflow"].split("/")[-1] for name in ("finetuned_checkpoint", "scorecard")
-    )
+    training, scores = (linked_run(after, name) for name in ("finetuned_checkpoint", "scorecard"))
     assert losses(graph, training) == [1, 2, 3, 4]
     client = MlflowClient(f"sqlite:///{graph.data / 'mlflow.db'}")
     assert client.get_run(scores).data.tags["mlflow.parentRunId"] == training
@@ -353,4 +391,4 @@ def test_a_training_without_mlflow_is_finished_and_recorded_by_the_next_run(seco
     (graph.data / "mlflow.db").unlink()
     anew = graph.run(*wanted, trainer={"learning_rate": 0.003})
     assert computed(anew) == set()
-    assert losses(graph, metadata(anew)["finetuned_checkpoint"]["mlflow"].split("/")[-1]) == [1, 2, 3, 4]
+    assert losses(graph, linked_run(anew, "finetuned_checkpoint")) == [1, 2, 3, 4]

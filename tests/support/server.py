@@ -108,7 +108,7 @@ def dagster_dev(recipe: Path | str, home: Path, data: Path, cwd: Path = ROOT, **
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(url, process), START_SECONDS)
+        until(lambda: answers(url, process), START_SECONDS)
         yield Server(url, home)
     finally:
         end(process)
@@ -147,8 +147,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _answers(url: str, process: subprocess.Popen) -> bool:
-    assert process.poll() is None, "parler-assets dev ended; see server.log"
+def answers(url: str, process: subprocess.Popen) -> bool:
+    assert process.poll() is None, "the server ended; see its log"
     try:
         with urllib.request.urlopen(f"{url}/server_info", timeout=5):
             return True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import torch
 
 from parler_assets.recipe import Training
 from parler_assets.tts.data import build_training_set
-from parler_assets.tts.training import metrics
+from parler_assets.tts.training import metrics, worker
 from parler_assets.tts.training.job import Job
 from parler_assets.tts.training.worker import train
 from tests.support.lanes import SPEAKERS, clip_rows, write_lane
@@ -74,6 +77,13 @@ class Place:
         job = self.job(name, settings(**changes))
         train(job)
         return job
+
+
+@contextmanager
+def in_this_process(job: Job) -> Iterator[SimpleNamespace]:
+    """The training's process without its start, which takes longer than the training."""
+    code = worker.main([str(job.folder / "job.json")])
+    yield SimpleNamespace(poll=lambda: code, returncode=code)
 
 
 def measured(job: Job) -> list[dict]:

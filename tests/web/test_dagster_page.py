@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import os
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -14,17 +20,32 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.browser import CHROMIUM, NEEDED, WAIT
-from tests.support.server import Server, dagster_dev, until
+from tests.support.server import Server, answers, dagster_dev, end, free_port, until
 from tests.support.tiny import write_tiny_recipe
 
 NAMES = ("evil.example", "127.0.0.1", "localhost")  # the last two are of our machine, on a port of their own
 SELECTOR = '{repositoryLocationName: "parler_assets", repositoryName: "__repository__", pipelineName: "annotate"}'
-MUTATION = f'mutation {{ launchRun(executionParams: {{mode: "default", selector: {SELECTOR}}}) {{ __typename }} }}'
-COUNT = "{ runsOrError { ... on Runs { results { runId } } } }"
+COUNT = "{ runsOrError { ... on Runs { results { tags { key value } } } } }"
+
+
+def mutation(who: str) -> str:
+    """One that starts a run with `who` as its tag."""
+    params = f'mode: "default", selector: {SELECTOR}, executionMetadata: {{tags: [{{key: "who", value: "{who}"}}]}}'
+    return f"mutation {{ launchRun(executionParams: {{{params}}}) {{ __typename }} }}"
+
+
+MUTATION = mutation("nobody")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
+def places() -> Iterator[Path]:
+    """Where the server's temporary folders lie. Names of sockets may not be long."""
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, places: Path) -> Iterator[Server]:
     """In a folder that is a stranger's: nothing in it is run, though all of it would be by `dagster dev`."""
     folder = tmp_path_factory.mktemp("project")
     trap = f"open({str(folder / 'trapped')!r}, 'a').write(__name__ + chr(10))\n"
@@ -35,12 +56,14 @@ def server(tmp_path_factory) -> Iterator[Server]:
     (folder / "dagster_home").mkdir()
     (folder / "dagster_home" / "dagster.yaml").write_text("run_launcher: {module: trap, class: Launcher}\n")
     recipe = write_tiny_recipe(folder)
-    with dagster_dev(recipe, folder / "home", folder / "data", cwd=folder) as server:
+    with dagster_dev(recipe, folder / "home", folder / "data", cwd=folder, TMPDIR=str(places)) as server:
         yield server
 
 
-def runs(server: Server) -> int:
-    return len(server.ask(COUNT)["runsOrError"]["results"])
+def runs(server: Server) -> list[str]:
+    """Who started each run so far; empty for the tests themselves."""
+    found = server.ask(COUNT)["runsOrError"]["results"]
+    return [next((tag["value"] for tag in run["tags"] if tag["key"] == "who"), "") for run in found]
 
 
 def test_nothing_of_the_current_folder_is_run(server: Server):
@@ -150,27 +173,68 @@ ATTACKS = {
     "an image": "const i = new Image(); i.onload = i.onerror = done; i.src = asked",
     "a script": """const s = document.createElement('script'); s.onload = s.onerror = done; s.src = asked;
         document.body.append(s)""",
-    "a frame": """const f = document.createElement('iframe'); f.onload = done; f.src = asked;
-        document.body.append(f)""",
-    "a window": "window.open(asked); setTimeout(done, 2000)",
+    "a style sheet": """const s = document.createElement('link'); s.rel = 'stylesheet'; s.onload = s.onerror = done;
+        s.href = asked; document.head.append(s)""",
     "a simple fetch": """fetch(url, {method: 'POST', mode: 'no-cors', body: json,
         headers: {'content-type': 'text/plain;x=application/json'}}).finally(done)""",
     "a fetch without type": "fetch(asked, {method: 'POST', mode: 'no-cors'}).finally(done)",
-    "a fetch with preflight": """fetch(url, {method: 'POST', body: json,
-        headers: {'content-type': 'application/json'}}).catch(() => 0).finally(done)""",
-    "a beacon": """navigator.sendBeacon(url, new Blob([json], {type: 'text/plain;x=application/json'}));
-        setTimeout(done, 1000)""",
+    "a beacon": "navigator.sendBeacon(asked, json); setTimeout(done, 2000)",
     "a form": """const f = document.createElement('form'); f.method = 'POST'; f.enctype = 'text/plain';
         f.action = asked; f.target = '_blank'; document.body.append(f); f.submit(); setTimeout(done, 2000)""",
     "a sandboxed frame": """const f = document.createElement('iframe'); f.sandbox = 'allow-scripts';
         f.srcdoc = `<script>fetch('${asked}', {method: 'POST', mode: 'no-cors'})</script>`;
         document.body.append(f); setTimeout(done, 2000)""",
+    "a frame": """const f = document.createElement('iframe'); f.onload = done; f.src = asked;
+        document.body.append(f)""",
+    "a window": "window.open(asked); setTimeout(done, 2000)",
+    "a fetch with preflight": """fetch(url, {method: 'POST', body: json,
+        headers: {'content-type': 'application/json'}}).catch(() => 0).finally(done)""",
     "a web socket": """const s = new WebSocket(url.replace('http', 'ws'), 'graphql-ws');
         s.onclose = s.onerror = s.onmessage = done;
         s.onopen = () => s.send(JSON.stringify({type: 'start', id: '1', payload: {query: m}}))""",
 }
+# What Dagster's own page withstands: it answers a visit by a form to ask with, allows no origin, and its sockets only
+# subscribe.
+WITHSTOOD = {"a frame", "a window", "a fetch with preflight", "a web socket"}
 TRY = """([url, m]) => new Promise(done => { const json = JSON.stringify({query: m});
     const asked = url + '?query=' + encodeURIComponent(m); %s })"""
+
+
+def attack(window, server: Server, foreign: int, name: str) -> None:
+    """All attacks at once, from a page of the host `name`. A run that one of them starts has its name as a tag."""
+    page = window.new_page()
+    page.goto(f"http://{name}:{foreign}/")
+    tries = ", ".join(f"({TRY % script})([url, {json.dumps(mutation(who))}])" for who, script in ATTACKS.items())
+    page.evaluate(f"url => Promise.all([{tries}])", f"{server.url}/graphql")
+    for opened in window.pages:
+        opened.close()
+
+
+@pytest.fixture
+def unguarded(server: Server, places: Path, tmp_path: Path) -> Iterator[Server]:
+    """Dagster's own page over the same code location. No daemon belongs to it: runs are queued and cost nothing."""
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (workspace,) = places.glob("parler-*/workspace.yaml")
+    port = free_port()
+    command = [Path(sys.executable).with_name("dagster-webserver"), "-w", workspace, "-p", str(port)]
+    process = subprocess.Popen(command, env={**os.environ, "DAGSTER_HOME": str(tmp_path)}, start_new_session=True)
+    try:
+        bare = Server(f"http://127.0.0.1:{port}", tmp_path)
+        until(lambda: answers(bare.url, process), 120)
+        yield bare
+    finally:
+        end(process)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason=NEEDED[1].kwargs["reason"])
+def test_without_the_guard_a_foreign_page_starts_runs(window, unguarded: Server, foreign: int):
+    """The control: these attacks are real, and it is the guard that they fail at."""
+    attack(window, unguarded, foreign, "evil.example")
+    wanted = ATTACKS.keys() - WITHSTOOD
+    with contextlib.suppress(TimeoutError):
+        until(lambda: wanted <= {*runs(unguarded)}, 10)
+    assert {*runs(unguarded)} >= wanted
 
 
 @pytest.mark.browser
@@ -178,11 +242,7 @@ TRY = """([url, m]) => new Promise(done => { const json = JSON.stringify({query:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_foreign_page_starts_no_run(window, server: Server, foreign: int, name: str):
     before = runs(server)
-    for attack in ATTACKS.values():
-        page = window.new_page()
-        page.goto(f"http://{name}:{foreign}/")
-        page.evaluate(TRY % attack, [f"{server.url}/graphql", MUTATION])
-        page.close()
+    attack(window, server, foreign, name)
     assert runs(server) == before
 
 
@@ -210,7 +270,7 @@ def test_our_own_page_starts_a_run(window, server: Server, name: str):
     page.on("response", lambda answer: answer.status in (403, 405, 413, 415) and refused.append(answer.url))
     page.goto(server.url.replace("127.0.0.1", name) + "/assets/studio/raw_dataset", wait_until="domcontentloaded")
     page.get_by_role("button", name="Materialize").first.click()
-    until(lambda: runs(server) == before + 1, 120)
+    until(lambda: len(runs(server)) == len(before) + 1, 120)
     assert refused == []
     page.close()
 

@@ -22,6 +22,7 @@ from parler_assets import storage
 from parler_assets.sample import base_path
 from parler_assets.sample.pretraining.codec import CodecTraining
 from parler_assets.sample.pretraining.speech import SpeechTraining
+from parler_assets.tts.base import seal_checkpoint
 
 SEED = 7
 
@@ -55,6 +56,7 @@ class Pretraining:
         halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
         save_file(halves, made / "model.safetensors", metadata={"format": "pt"})
         storage.write_json(made / "provenance.json", self._provenance())
+        seal_checkpoint(made)
         return made
 
     def _provenance(self) -> dict:
