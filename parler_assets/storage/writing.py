@@ -117,6 +117,7 @@ def build(
         if published:
             _record_again(folder, published)
         if published and _intact(folder, published):
+            _remove_orphans(folder, published)  # of one killed after it had published
             return StageResult(folder, published, reused=True, seconds=time.perf_counter() - started)
         kept = _unrecorded(folder, published) if published else {}
         files = [folder / f"{_name(index, fingerprint)}.parquet" for index in range(parts)]

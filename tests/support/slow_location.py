@@ -67,7 +67,7 @@ slow = dg.define_asset_job("slow", [on_gpu])
 both = dg.define_asset_job("both", [shared])
 everything = dg.define_asset_job("everything", [raw_dataset, elsewhere])
 defs = dg.Definitions(
-    assets=[on_gpu, shared, hub_dataset("expresso", published.source), raw_dataset, elsewhere],
+    assets=[on_gpu, shared, hub_dataset("expresso", published.source, recipe), raw_dataset, elsewhere],
     jobs=[slow, both, everything],
     schedules=automation.schedules(everything, nightly="* * * * *"),
     sensors=[automation.hub_revisions(recipe.model_copy(update={"corpora": {"expresso": published}}))],

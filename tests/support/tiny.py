@@ -60,7 +60,7 @@ def recipe_content() -> dict:
         },
         "shards": {"rows": 4, "max_set_aside": 0.1},
         "binning": {"edges": "estimated", "labels": "v01"},
-        "base": {"path": "base"},
+        "base": {"path": "base", "licence": "Apache-2.0"},
         "training": {
             "min_seconds": 0.5,
             "max_steps": 4,

@@ -103,7 +103,7 @@ def test_variants_add_one_asset_and_one_job_and_none_leave_the_graph_as_it_was()
     assert after["jobs"].keys() - before["jobs"].keys() == {"sweep_variants"}
     asset = after["assets"].pop("sweep")
     assert asset["deps"] == ["base_checkpoint", "training_set"]
-    assert asset["checks"] == {"all_trained": "warning"}
+    assert asset["checks"] == {"all_trained": "warning", "as_recipe": "warning"}
     assert after["assets"] == before["assets"]
     versions = (definitions_of(recipe).resolve_asset_graph() for recipe in (plain, swept))
     key = dg.AssetKey("finetuned_checkpoint")
