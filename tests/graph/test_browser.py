@@ -15,6 +15,7 @@ import soundfile
 import yaml
 from filelock import FileLock
 
+from parler_assets.resources.workspace import INSTANCE_SETTINGS
 from tests.support.browser import NEEDED, page, visit, window
 from tests.support.server import ROOT, Server, dagster_dev, until
 from tests.support.terminal import drawn, in_terminal
@@ -32,7 +33,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     shutil.copy(ROOT / "workspace.yaml", folder)
     recipe, home = write_tiny_recipe(folder), folder / "dagster_home"
     home.mkdir()
-    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
+    shutil.copy(INSTANCE_SETTINGS, home)
     places = {"DAGSTER_HOME": str(home), "PARLER_DATA": "data", "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
     command = [str(Path(sys.executable).with_name("parler-assets")), "run", "--recipe", str(recipe)]
     code, shown = in_terminal(command, folder, places)

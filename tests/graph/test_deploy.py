@@ -15,6 +15,7 @@ import yaml
 from parler_assets.definitions import definitions_of
 from parler_assets.recipe import load_recipe
 from parler_assets.resources import executor as cluster
+from parler_assets.resources.workspace import INSTANCE_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -30,7 +31,7 @@ def load(name: str) -> dict:
 
 
 def test_the_instance_of_containers_is_ours_with_its_storage_in_postgres():
-    here = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8"))
+    here = yaml.safe_load(INSTANCE_SETTINGS.read_text(encoding="utf-8"))
     there = load("dagster.yaml")
     assert there.pop("storage") == {"postgres": {"postgres_url": {"env": "DAGSTER_PG_URL"}}}
     assert there == here

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from parler_assets import storage
+from parler_assets.resources.workspace import INSTANCE_SETTINGS
 from parler_assets.storage import Part
 from tests.support.server import ROOT, Server, answers, end, free_port, until
 from tests.support.slow_location import SHARDS
@@ -72,7 +73,7 @@ def start(folder: Path, tool: str, *arguments: str, **more: str) -> subprocess.P
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory) -> Iterator[Layout]:
     folder, code, web = tmp_path_factory.mktemp("faults"), str(free_port()), str(free_port())
-    instance = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    instance = yaml.safe_load(INSTANCE_SETTINGS.read_text())
     instance["run_monitoring"] |= {"poll_interval_seconds": 2, "free_slots_after_run_end_seconds": 1}
     (folder / "dagster.yaml").write_text(yaml.safe_dump(instance))
     grpc = {"host": "127.0.0.1", "port": int(code), "location_name": LOCATION}

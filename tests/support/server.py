@@ -15,6 +15,8 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from parler_assets.resources.workspace import INSTANCE_SETTINGS
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 180, 60
 
@@ -93,7 +95,7 @@ class Server:
 def dagster_dev(recipe: Path | str, home: Path, data: Path, cwd: Path = ROOT, **environment: str) -> Iterator[Server]:
     """`parler-assets dev` over a recipe; `home` gets the project's dagster.yaml."""
     home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    (home / "dagster.yaml").write_text(INSTANCE_SETTINGS.read_text())
     port = free_port()
     command = [Path(sys.executable).with_name("parler-assets"), "dev", "--recipe", recipe, "--port", port]
     settings = {"DAGSTER_HOME": str(home), "PARLER_DATA": str(data), **environment}
