@@ -168,7 +168,8 @@ def window():
         browser.close()
 
 
-# Each tries to start a run by the mutation `m`, and answers when its request is over.
+# Each tries to start a run by the mutation `m`, and answers when its request is over, or after 20 s: a browser does not
+# tell of the end of every request that is refused.
 ATTACKS = {
     "an image": "const i = new Image(); i.onload = i.onerror = done; i.src = asked",
     "a script": """const s = document.createElement('script'); s.onload = s.onerror = done; s.src = asked;
@@ -196,7 +197,7 @@ ATTACKS = {
 # What Dagster's own page withstands: it answers a visit by a form to ask with, allows no origin, and its sockets only
 # subscribe.
 WITHSTOOD = {"a frame", "a window", "a fetch with preflight", "a web socket"}
-TRY = """([url, m]) => new Promise(done => { const json = JSON.stringify({query: m});
+TRY = """([url, m]) => new Promise(done => { setTimeout(done, 20000); const json = JSON.stringify({query: m});
     const asked = url + '?query=' + encodeURIComponent(m); %s })"""
 
 
