@@ -14,17 +14,22 @@ from parler_assets.cli.options import DeviceOption, fail, held, typed
 
 if TYPE_CHECKING:
     from parler_assets.recipe import Annotation, Binning
+    from parler_assets.speech.sources.draft import Found
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="recordings, with metadata.csv: columns file_name and text")],
+    folder: Annotated[
+        str, typer.Argument(help="recordings with texts, or hf://owner/name[@revision][:config][/split]")
+    ],
     name: Annotated[str | None, typer.Option(help="of the recipe and its corpus; default: the folder's")] = None,
-    speaker: Annotated[str | None, typer.Option(help="who speaks, where the table has no speaker column")] = None,
+    speaker: Annotated[str | None, typer.Option(help="who speaks, where no column and no folder says it")] = None,
     gender: Annotated[str | None, typer.Option(help="male or female: pitch is described relative to it")] = None,
-    language: Annotated[str, typer.Option(help="of the texts: en, de, pt-BR")] = "en",
+    language: Annotated[
+        str | None, typer.Option(help="of the texts: en, de, pt-BR; default: en, or the card's")
+    ] = None,
     base: Annotated[
         str | None, typer.Option(help="checkpoint to start from: folder or Hub repository; default: the small one here")
     ] = None,
@@ -32,23 +37,25 @@ def init(
     column: Annotated[
         list[str] | None, typer.Option(help="text=NAME or text=3, where the table's columns are not told rightly")
     ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="what names and folders say: {speaker}/{style}/{id}, ravdess, vctk, esd, ...")
+    ] = None,
 ) -> None:
-    """Draft a recipe for your own recordings."""
+    """Draft a recipe for your own recordings, or for a data set on the Hub."""
     from parler_assets.hub.errors import SourceError
     from parler_assets.recipe import RecipeError, load_recipe
     from parler_assets.recipe.spellings import gender_of
     from parler_assets.speech.sources.draft import OwnDataError, draft_recipe
 
-    chosen = _recipe_name(name or folder.resolve().name)
+    chosen = _recipe_name(name or _last_part(folder))
     if gender and not gender_of(gender):
         fail(f"--gender {gender!r}: say male or female")
     file = Path(f"{chosen}.yaml")
     if file.exists():
         fail(f"{file} exists already: remove it, or choose another --name")
     try:
-        columns = _columns_of(column or [])
-        gender = gender_of(gender)
-        draft = draft_recipe(folder, chosen, Path.cwd(), speaker, gender, table, columns, language, base)
+        found = _found(folder, table, _columns_of(column or []), pattern, bool(speaker))
+        draft = draft_recipe(found, folder, chosen, speaker, gender_of(gender), language, base)
     except (OwnDataError, SourceError) as error:
         fail(str(error))
     _refuse_unknown_letters(draft.texts, base)
@@ -58,10 +65,44 @@ def init(
     except RecipeError as error:
         file.unlink()
         fail(f"no recipe can be drafted from this folder; another --name may help. {error}")
-    typer.echo(f"{file}: {draft.clips} clips, {draft.minutes} minutes, speakers {', '.join(draft.speakers)}")
+    minutes = "" if draft.minutes is None else f", {draft.minutes} minutes"
+    typer.echo(f"{file}: {draft.clips} clips{minutes}, speakers {', '.join(draft.speakers)}")
     for remark in draft.remarks:
         typer.echo(f"  {remark}")
     typer.echo(f"Look it over, then: {typed(f'run --recipe {file}')}")
+
+
+def _last_part(given: str) -> str:
+    """What a folder or a data set on the Hub is called."""
+    if not given.startswith("hf://"):
+        return Path(given).resolve().name
+    from parler_assets.hub.errors import SourceError
+    from parler_assets.speech.sources.hub_draft import address_of
+
+    try:
+        return address_of(given).repo.partition("/")[2]
+    except SourceError as error:
+        fail(str(error))
+
+
+def _found(given: str, table: Path | None, columns: dict[str, str], pattern: str | None, speaker: bool) -> Found:
+    from pydantic import ValidationError
+
+    from parler_assets.recipe import Columns, FolderSource
+    from parler_assets.speech.sources.draft import in_folder
+    from parler_assets.speech.sources.hub_draft import on_hub
+
+    if given.startswith("hf://"):
+        if table or pattern:
+            fail("--table and --pattern are for folders; a data set on the Hub has columns: --column text=NAME")
+        return on_hub(given, columns)
+    folder = Path(given)
+    named = {"columns": Columns(**columns)} if columns else {}
+    try:
+        source = FolderSource(kind="folder", path=folder, metadata=table, pattern=pattern, **named)
+    except ValidationError as error:
+        fail("; ".join(f"--{e['msg'].removeprefix('Value error, ')}" for e in error.errors()))
+    return in_folder(folder, Path.cwd(), source, speaker)
 
 
 def _refuse_unknown_letters(texts: Sequence[str], base: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from parler_assets.hub.blobs import whole
 from parler_assets.hub.errors import SourceError
@@ -16,6 +16,7 @@ from parler_assets.intake.files import read_bytes
 from parler_assets.storage import DiskError
 
 CONVERTED = "refs/convert/parquet"  # the branch where the Hub keeps its own Parquet copy of a public data set
+PART = 1 << 20  # bytes fetched at once of a file that is read in parts
 
 
 class RepoFiles:
@@ -74,6 +75,46 @@ class RepoFiles:
                 rows = [item.get("num_examples") for item in _entries(entry.get("splits")) if item.get("name") == split]
                 return rows[-1] if rows and isinstance(rows[-1], int) and rows[-1] >= 0 else None
         return None
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The front matter of its card; empty where it has none."""
+        return self._card
+
+    def splits(self) -> dict[str, list[str]]:
+        """Configs and their splits, as the card declares them, or as the names of Parquet files tell."""
+        declared: dict[str, list[str]] = {}
+        for entry in [*_entries(self._card.get("configs")), *_entries(self._card.get("dataset_info"))]:
+            items = [*_entries(entry.get("data_files")), *_entries(entry.get("splits"))]
+            found = [str(item.get("split") or item.get("name") or "train") for item in items]
+            declared.setdefault(str(entry.get("config_name", "default")), []).extend(found)
+        named = [name for name in self._names if name.endswith(".parquet")]
+        for name in () if any(declared.values()) else named:
+            home, _, file = name.rpartition("/")
+            split = file.removesuffix(".parquet").split("-00")[0]
+            declared.setdefault(home.split("/")[0] if home and home != "data" else "default", []).append(split)
+        return {config: list(dict.fromkeys(splits)) for config, splits in declared.items()}
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file to read parts of, which are fetched as they are asked for; the whole one where it is here already.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        from huggingface_hub import HfFileSystem, constants, try_to_load_from_cache
+
+        here = try_to_load_from_cache(self.repo, name, repo_type="dataset", revision=self.commit)
+        if isinstance(here, str):
+            return open(here, "rb")
+        try:
+            # Asked for its token and address anew: fsspec otherwise gives back the file system of an earlier call.
+            files = HfFileSystem(endpoint=constants.ENDPOINT, skip_instance_cache=True)
+            return files.open(f"datasets/{self.repo}@{self.commit}/{name}", block_size=PART)
+        except Exception as error:
+            raise SourceError(
+                f"cannot read {name} of {self.repo} at {self.commit}: {type(error).__name__}; check the connection "
+                "(HF_TOKEN for a gated set)"
+            ) from None
 
     @cached_property
     def _converted(self) -> RepoFiles | None:

@@ -7,8 +7,14 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from parler_assets.recipe.patterns import PATTERNS, expression_of
 from parler_assets.recipe.section import Section
 from parler_assets.recipe.spellings import as_gender, style_of
+
+
+def is_none(value: object) -> bool:
+    """Left out of digests: what was made before such a setting was there is taken over."""
+    return value is None or value == {}
 
 
 class Columns(Section):
@@ -20,6 +26,8 @@ class Columns(Section):
     speaker: str | None = "speaker_id"
     style: str | None = None
     gender: str | None = None
+    accent: str | None = Field(None, exclude_if=is_none)
+    age: str | None = Field(None, exclude_if=is_none)
 
 
 class HubSource(Section):
@@ -43,7 +51,23 @@ class FolderSource(Section):
     path: Path
     metadata: Path | None = Field(None, description="CSV/JSONL of texts; None: metadata.csv in the folder")
     columns: Columns = Columns()
+    pattern: str | None = Field(
+        None, exclude_if=is_none,
+        description=f"of the recordings' paths: {', '.join(PATTERNS)}, or as in {{speaker}}/{{style}}/{{id}}: what a "
+        "table does not say is read from them; texts lie beside sounds where there is no table",
+    )  # fmt: skip
+    values: dict[Literal["speaker", "style", "gender", "text", "accent", "age"], dict[str, str]] = Field(
+        {}, exclude_if=is_none,
+        description="what a part of such a path means, as in style: {A: angry, W: happy}; those of a speaker too",
+    )  # fmt: skip
     licence: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, pattern: str | None) -> str | None:
+        if pattern is not None and pattern not in PATTERNS:
+            expression_of(pattern)
+        return pattern
 
 
 class SyntheticSource(Section):

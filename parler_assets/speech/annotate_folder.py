@@ -23,7 +23,7 @@ from parler_assets.speech.binning.edges import write_edges
 from parler_assets.speech.clips import store_clips
 from parler_assets.speech.dataspeech_export import export
 from parler_assets.speech.plots import bin_plots
-from parler_assets.speech.sources.folder import has_table, open_folder, sound_files
+from parler_assets.speech.sources.folder import has_texts, open_folder, sound_files
 from parler_assets.storage import SetAside, StageResult
 
 MEASURED = ("speaking_rate", "utterance_pitch_mean", "utterance_pitch_std", "snr", "c50", "stoi", "si_sdr", "pesq")
@@ -80,7 +80,7 @@ def annotate_folder(
 
 def _store(folder: Path, target: Path, language: str, rebuild: bool) -> StageResult:
     source = FolderSource(kind="folder", path=folder)
-    texts = has_table(folder)
+    texts = has_texts(folder)
     opened = open_folder(source) if texts else sound_files(folder)
     corpus = Corpus(source=source, language=language)
     return store_clips(opened, corpus, target, Shards(), texts=texts, rebuild=rebuild)

@@ -12,13 +12,13 @@ from parler_assets import storage
 from parler_assets.hub.revisions import COMMITS
 from parler_assets.intake.names import shown, text_problem
 from parler_assets.recipe import Corpus, Shards, digest
-from parler_assets.recipe.spellings import gender_of, style_of
+from parler_assets.recipe.spellings import accent_of, age_of, gender_of, style_of
 from parler_assets.speech.audio import SHORTEST, AudioError, Clip, decode, stated_seconds
 from parler_assets.speech.sources import RawClip, Source, open_source
 from parler_assets.speech.text import spoken_form
 from parler_assets.storage import Part, SetAside, ShardError, StageResult, Streamed
 
-VERSION = "3"
+VERSION = "4"
 STAGE = "raw_dataset"
 GROUP = 64 << 20
 SCHEMA = pa.schema(
@@ -30,6 +30,8 @@ SCHEMA = pa.schema(
         ("speaker", pa.string()),
         ("style", pa.string()),
         ("gender", pa.string()),
+        ("accent", pa.string()),
+        ("age", pa.string()),
         ("duration", pa.float64()),
         ("sampling_rate", pa.int32()),
     ]
@@ -44,7 +46,8 @@ def build_raw_dataset(
     rebuild: bool = False,
     longest: float | None = None,
 ) -> StageResult:
-    """Store a corpus's clips: id, audio (bytes), text, speaker, style, gender, duration (s), sampling_rate (Hz).
+    """Store a corpus's clips: id, audio (bytes), text, speaker, style, gender, accent, age, duration (s),
+    sampling_rate (Hz).
 
     `text` is what is said, with numbers, dates and signs in words (`speech.text`), `written` what the source has.
     Speakers are given the names of the recipe, styles and genders one spelling; a clip without a style has the style
@@ -130,7 +133,7 @@ def _usable(
         raise Unusable(f"id occurs twice: rows {first_seen[clip.id]} and {row}; the first is kept")
     if clip.problem:
         raise Unusable(clip.problem)
-    for what in ("id", "text", "speaker", "style", "gender"):
+    for what in ("id", "text", "speaker", "style", "gender", "accent", "age"):
         if problem := text_problem(getattr(clip, what) or ""):
             raise Unusable(f"unusable {what}: it {problem}")
     if texts and not clip.text.strip():
@@ -174,6 +177,8 @@ def _row(clip: RawClip, sound: Clip, said: str, corpus: Corpus) -> dict:
         "speaker": speaker,
         "style": style_of(clip.style),
         "gender": gender,
+        "accent": accent_of(clip.accent),
+        "age": age_of(clip.age),
         "duration": sound.seconds,
         "sampling_rate": sound.rate,
     }

@@ -59,7 +59,10 @@ def clip(name: str = "a", audio: bytes | None = None, text: str = "hello", **mor
 
 def test_rows_hold_what_was_published(tmp_path):
     audio = wav(tone(rate=22050, seconds=2), 22050, "FLAC")
-    result = store(tmp_path, [clip("x", audio, "Hi *you*", speaker="ex01", style="sad", gender="male")])
+    result = store(
+        tmp_path,
+        [clip("x", audio, "Hi *you*", speaker="ex01", style="sad", gender="male", accent="Scottish", age="30")],
+    )
     table = storage.read(result.folder)
     assert table.schema.equals(SCHEMA)
     assert table.to_pylist() == [
@@ -71,6 +74,8 @@ def test_rows_hold_what_was_published(tmp_path):
             "speaker": "ex01",
             "style": "sad",
             "gender": "male",
+            "accent": "Scottish",
+            "age": "30",
             "duration": 2.0,
             "sampling_rate": 22050,
         }

@@ -30,7 +30,7 @@ from parler_assets.recipe import (
 from parler_assets.speech.clips import build_raw_dataset
 from parler_assets.speech.descriptions.published import read_published
 from parler_assets.speech.sources import SourceError, open_source
-from parler_assets.speech.sources.draft import draft_recipe
+from parler_assets.speech.sources.draft import draft_recipe, in_folder
 from parler_assets.speech.sources.tables import clips_of
 from tests.intake.test_sounds import flac, wav
 from tests.support.bounded import outcome
@@ -327,7 +327,9 @@ def test_a_name_that_no_description_can_hold_is_refused_at_load(key: str, value:
 def test_a_style_that_no_description_can_hold_is_left_out_of_a_draft(value: str, folder: Path, tmp_path: Path):
     rows = [{"file_name": "good.wav", "text": "a", "speaker": "ann", "style": style} for style in (value, "happy")]
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    draft = draft_recipe(folder, "own", tmp_path, None, None)
+    draft = draft_recipe(
+        in_folder(folder, tmp_path, FolderSource(kind="folder", path=folder)), "folder", "own", None, None
+    )
     assert list(draft.styles) == ["happy"]
     assert any("cannot be said" in remark for remark in draft.remarks)
     (tmp_path / "own.yaml").write_text(draft.text)
@@ -336,6 +338,8 @@ def test_a_style_that_no_description_can_hold_is_left_out_of_a_draft(value: str,
 
 def test_a_speaker_that_cannot_be_said_gets_a_name_and_is_said(folder: Path, tmp_path: Path):
     (folder / "metadata.jsonl").write_text('{"file_name": "good.wav", "text": "a", "speaker": "' + "x" * 41 + '"}\n')
-    draft = draft_recipe(folder, "own", tmp_path, None, None)
+    draft = draft_recipe(
+        in_folder(folder, tmp_path, FolderSource(kind="folder", path=folder)), "folder", "own", None, None
+    )
     assert draft.speakers == ["Speaker 1"]
     assert any("is Speaker 1" in remark for remark in draft.remarks)

@@ -28,14 +28,14 @@ from parler_assets.speech.devices import give_back
 from parler_assets.speech.pieces import in_pieces
 from parler_assets.storage import Executor, Part, SetAside, StageResult
 
-VERSION = "1"
+VERSION = "2"
 ROW_BYTES = 300  # of a row of this stage, packed
 STAGE = "continuous_tags"
 RATE = 16000
 # What no tag depends on: how clips are batched changes no number beyond rounding, both eras are measured, and of
 # weights it is their content that counts.
 IRRELEVANT = {"batch_seconds", "era", "pitch_revision", "room_revision"}
-KEPT = ("id", "text", "speaker", "style", "gender", "duration")
+KEPT = ("id", "text", "speaker", "style", "gender", "accent", "age", "duration")
 MEASURED = pa.schema(
     [
         ("phonemes", pa.string()),

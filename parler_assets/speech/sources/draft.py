@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parler_assets.intake import Refusal
 from parler_assets.intake.names import shown
@@ -20,7 +20,7 @@ from parler_assets.speech.text import spoken_form
 from parler_assets.speech.text.languages import language_doubt
 
 if TYPE_CHECKING:
-    from parler_assets.speech.sources.folder import FolderCorpus, Row
+    from parler_assets.speech.sources.folder import Row
 
 UPDATES = 300  # of a small fine-tuning: epochs follow from it and the number of clips
 SPOKEN = 8  # speakers of an evaluation, at most
@@ -38,67 +38,98 @@ class Draft:
 
     text: str
     clips: int
-    minutes: float
+    minutes: float | None
     speakers: Sequence[str]
     styles: Sequence[str]
     texts: Sequence[str]
     remarks: Sequence[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a draft is made from: the source as the recipe will have it, its rows, and what is said about them."""
+
+    source: Mapping[str, Any]
+    rows: Sequence[Row]
+    minutes: float | None
+    shown: Sequence[str]
+    language: str = "en"
+    licence: str | None = None
+
+
 def draft_recipe(
-    folder: Path,
+    found: Found,
+    place: str,
     name: str,
-    recipe_folder: Path,
     speaker: str | None,
     gender: str | None,
-    table: Path | None = None,
-    named: Mapping[str, str] | None = None,
-    language: str = "en",
+    language: str | None = None,
     base: str | None = None,
 ) -> Draft:
-    """A recipe over the recordings in `folder`, to be saved in `recipe_folder`.
+    """A recipe over recordings that were found by `in_folder` or `hub_draft.on_hub`.
 
     Args:
-        speaker: what the speaker is called in descriptions where the table has no speaker column.
+        place: where they were found, for messages.
+        speaker: what the speaker is called in descriptions where no column or folder says it.
         gender: male or female, for that speaker.
-        table: of the texts; None: metadata.csv, .tsv or .jsonl in the folder.
-        language: of the texts, such as de.
+        language: of the texts, such as de; None: what the source says, else en.
         base: folder or Hub repository of the checkpoint to start from; None: the small one that is shipped.
-        named: our names of columns to the table's, where they are not found or found wrongly.
 
     Raises:
-        SourceError: no table of texts, or one without the columns audio and text.
         OwnDataError: the recordings cannot make a recipe.
     """
-    from parler_assets.speech.sources.folder import FolderCorpus, open_folder
-
-    source = _source(folder, table, dict(named or {}))
-    corpus = open_folder(source)
-    if not isinstance(corpus, FolderCorpus):
-        raise OwnDataError(f"{folder}: written by save_to_disk; copy a recipe and name its columns there instead")
-    rows = _present(corpus, folder)
-    voices = _voices(rows, folder, speaker, gender)
-    minutes = _minutes([row.path for row in rows])
+    rows, language = _present(found.rows, place), language or found.language
+    voices = _voices(rows, place, speaker, gender)
     text = _template().render(
         language=language,
         base={} if base is None else {"path" if Path(base).is_dir() else "repo": base},
         name=name,
-        folder=os.path.relpath(folder, recipe_folder),
+        source=found.source,
+        licence=found.licence,
         clips=len(rows),
-        minutes=minutes,
-        columns=source.columns.model_dump(include=source.columns.model_fields_set),
+        minutes=found.minutes,
         names=voices.names,
         heard=voices.heard,
-        table=os.path.relpath(table, recipe_folder) if table else None,
         genders=voices.genders,
         styles=voices.styles or ["default"],
         epochs=max(4, min(20, round(UPDATES * 16 / len(rows)))),
     )
-    remarks = [*_shown(folder, source), *_remarks(rows, corpus, voices), *voices.remarks()]
+    remarks = [*found.shown, *_remarks(rows, found.rows, voices), *voices.remarks()]
     if doubt := language_doubt((row.text for row in rows), language):
         remarks.append(f"{doubt}; say it with --language")
     texts = [spoken_form(row.text, language) for row in rows]
-    return Draft(text, len(rows), minutes, list(voices.names.values()), voices.styles, texts, remarks)
+    return Draft(text, len(rows), found.minutes, list(voices.names.values()), voices.styles, texts, remarks)
+
+
+def in_folder(folder: Path, recipe_folder: Path, given: FolderSource, speaker: bool = False) -> Found:
+    """The recordings of a folder with a table of texts, or with texts beside them.
+
+    Args:
+        recipe_folder: where the recipe will lie, which names the folder from there.
+        given: what the command line says of table, columns and pattern.
+        speaker: somebody was named who speaks all of them.
+
+    Raises:
+        SourceError: no texts, or a table without the columns audio and text.
+        OwnDataError: a folder whose recipe is not drafted.
+    """
+    from parler_assets.speech.sources.folder import FolderCorpus, open_folder
+
+    source = _settled(given, speaker)
+    corpus = open_folder(source)
+    if not isinstance(corpus, FolderCorpus):
+        raise OwnDataError(f"{folder}: written by save_to_disk; copy a recipe and name its columns there instead")
+    stated = {
+        "kind": "folder",
+        "path": os.path.relpath(folder, recipe_folder),
+        "metadata": os.path.relpath(source.metadata, recipe_folder) if source.metadata else None,
+        "columns": source.columns.model_dump(include=source.columns.model_fields_set),
+        "pattern": source.pattern,
+        "values": source.values,
+    }
+    said = {key: value for key, value in stated.items() if value}
+    usable = [row.path for row in corpus.rows if row.problem is None]
+    return Found(said, corpus.rows, _minutes(usable), _shown(source, corpus.rows))
 
 
 @dataclass(frozen=True)
@@ -131,10 +162,13 @@ class _Voices:
             yield f"{told}: {_first(self.unsaid)}; their clips will be set aside, rename them in the table"
 
 
-def _voices(rows: Sequence[Row], folder: Path, speaker: str | None, gender: str | None) -> _Voices:
+def _voices(rows: Sequence[Row], folder: str, speaker: str | None, gender: str | None) -> _Voices:
     speakers, styles = _count(row.speaker for row in rows), _count(style_of(row.style) for row in rows)
     if not speakers and not speaker:
-        raise OwnDataError(f"{folder}: the table has no speaker column: say who speaks with --speaker NAME")
+        raise OwnDataError(
+            f"{folder}: no column names the speakers: say who speaks with --speaker NAME, or which folders "
+            "and names are speakers with --pattern, as in '{speaker}/{id}'"
+        )
     if speaker and not sayable("name", speaker):
         raise OwnDataError(f"--speaker {shown(speaker)[:LONGEST]!r}: give one to four words that begin with a letter")
     names, nameless = speaker_names(speakers), sum(not row.speaker for row in rows)
@@ -151,25 +185,37 @@ def _first(values: Sequence[str]) -> str:
     return ", ".join(repr(shown(value)[:LONGEST]) for value in values[:5])
 
 
-def _source(folder: Path, table: Path | None, named: dict[str, str]) -> FolderSource:
-    """The folder with its columns, as its header names them or what stands in them tells."""
-    from parler_assets.speech.sources.folder import read_table
+def _settled(given: FolderSource, speaker: bool) -> FolderSource:
+    """The source with its columns, as its header names them or what stands in them tells, and with its pattern."""
+    from parler_assets.speech.sources.folder import lies_beside, read_table
+    from parler_assets.speech.sources.layout import by_folders, pattern_of
+    from parler_assets.speech.sources.recordings import Recordings
     from parler_assets.speech.sources.save_to_disk import is_saved
 
-    given = FolderSource(kind="folder", path=folder, metadata=table, columns=Columns(**named))
-    if is_saved(folder) or not folder.is_dir():
+    if is_saved(given.path) or not given.path.is_dir():
         return given
+    if lies_beside(given):
+        pattern = given.pattern or pattern_of(given, Recordings(given.path).all, speaker)
+        return given.model_copy(update={"pattern": pattern})
     read, chosen, _ = read_table(given)
+    named = given.columns.model_fields_set
     kept = {o: t for o, t in chosen.items() if getattr(Columns(), o) != t or o in named or not read.header}
-    return given.model_copy(update={"columns": Columns(**kept)})
+    pattern = given.pattern
+    if pattern is None and not speaker and "speaker" not in chosen:
+        pattern = by_folders(Recordings(given.path).all)
+    return given.model_copy(update={"columns": Columns(**kept), "pattern": pattern})
 
 
-def _shown(folder: Path, source: FolderSource) -> list[str]:
+def _shown(source: FolderSource, rows: Sequence[Row]) -> list[str]:
     """What was taken for what, with the first two rows."""
-    from parler_assets.speech.sources.folder import read_table
+    from parler_assets.speech.sources.folder import lies_beside, read_table
 
+    if lies_beside(source):
+        return _shown_beside(source, rows)
     table, chosen, _ = read_table(source)
-    lines = []
+    lines = (
+        [f"speakers by folders: {source.pattern!r}; --pattern or --speaker if that is wrong"] if source.pattern else []
+    )
     for record in table.records[:2]:
         taken = (f"{ours}={str(record.cells.get(theirs, ''))[:40]!r}" for ours, theirs in chosen.items())
         lines.append(f"line {record.row}: {', '.join(taken)}")
@@ -177,14 +223,29 @@ def _shown(folder: Path, source: FolderSource) -> list[str]:
     return [*lines, *([f"columns not used: {', '.join(map(shown, unused[:8]))}"] if unused else [])]
 
 
-def _present(corpus: FolderCorpus, folder: Path) -> list[Row]:
-    rows = [row for row in corpus.rows if row.problem is None and row.text.strip()]
-    lost = [row for row in corpus.rows if row.problem or not row.text.strip()]
+def _shown_beside(source: FolderSource, rows: Sequence[Row]) -> list[str]:
+    """The pattern, what it and the texts beside say of two recordings, and the recordings that it leaves out."""
+    from parler_assets.speech.sources.recordings import Recordings
+
+    first = [row for row in rows if not row.problem][:2]
+    values = ("text", "speaker", "style", "gender", "accent", "age")
+    lines = [f"{row.id}: " + ", ".join(f"{name}={str(getattr(row, name))[:40]!r}" for name in values
+                                       if getattr(row, name)) for row in first]  # fmt: skip
+    if source.pattern:
+        lines.append(f"names and folders are read as {source.pattern!r}: --pattern or --speaker if that is wrong")
+    left = set(Recordings(source.path).all) - {row.path.relative_to(source.path).as_posix() for row in rows}
+    return [*lines, *([f"recordings whose path is not like that, left out: {len(left)}, such as {min(left)}"] if left
+                      else [])]  # fmt: skip
+
+
+def _present(given: Sequence[Row], folder: str) -> list[Row]:
+    rows = [row for row in given if row.problem is None and row.text.strip()]
+    lost = [row for row in given if row.problem or not row.text.strip()]
     first = f"{lost[0].id}: {lost[0].problem or 'no text'}" if lost else ""
     if not rows:
         raise OwnDataError(f"{folder}: no row has both a recording and a text; {first}")
-    if (len(lost) > 1 and len(lost) > LOST * len(corpus.rows)) or len(lost) * 2 >= len(corpus.rows):
-        raise OwnDataError(f"{folder}: {len(lost)} of {len(corpus.rows)} rows cannot be used; the first is {first}")
+    if (len(lost) > 1 and len(lost) > LOST * len(given)) or len(lost) * 2 >= len(given):
+        raise OwnDataError(f"{folder}: {len(lost)} of {len(given)} rows cannot be used; the first is {first}")
     return rows
 
 
@@ -218,12 +279,12 @@ def _minutes(paths: Sequence[Path]) -> float:
     return round(sum(seconds) / 60 * len(paths) / max(1, len(paths[:LISTENED])), 1)
 
 
-def _remarks(rows: Sequence[Row], corpus: FolderCorpus, voices: _Voices) -> list[str]:
-    left_out = len(corpus.rows) - len(rows)
+def _remarks(rows: Sequence[Row], given: Sequence[Row], voices: _Voices) -> list[str]:
+    left_out = len(given) - len(rows)
     unknown = [name for name in voices.names.values() if name not in voices.genders]
     remarks = []
     if left_out:
-        first = next(row for row in corpus.rows if row.problem or not row.text.strip())
+        first = next(row for row in given if row.problem or not row.text.strip())
         why = f"{first.id or 'a row'}: {first.problem or 'no text'}"
         remarks.append(f"rows without a recording or text: {left_out}; they will be set aside, such as {why}")
     if unknown:

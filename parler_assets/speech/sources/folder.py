@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from parler_assets.hub.errors import SourceError
 from parler_assets.intake import Refusal
 from parler_assets.intake.folders import Folders
 from parler_assets.recipe import Columns, FolderSource, digest
+from parler_assets.speech.sources.beside import Texts
 from parler_assets.speech.sources.by_content import columns_by_content
+from parler_assets.speech.sources.named import Named, named
 from parler_assets.speech.sources.recordings import SOUNDS, Recordings
 from parler_assets.speech.sources.save_to_disk import SavedCorpus, is_saved
 from parler_assets.speech.sources.source import RawClip, Source
 from parler_assets.speech.sources.tables import chosen_columns, read_file
 from parler_assets.speech.sources.text_table import USUAL, Record, TextTable, read_text_table, usual_column
 
+WITHOUT_TEXTS = (
+    "write a table of texts with the columns file_name and text beside the recordings, name one in source.metadata, or "
+    "put a text beside each of them (a.txt for a.wav); `parler-assets prepare` transcribes what has no text"
+)
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
 
 
@@ -34,12 +41,15 @@ class Row:
     speaker: str | None = None
     style: str | None = None
     gender: str | None = None
+    accent: str | None = None
+    age: str | None = None
     problem: str | None = None
 
     @property
     def facts(self) -> list[str]:
         """What a change of shows that the clip may have changed."""
-        known = map(str, (self.id, self.path, self.text, self.speaker, self.style, self.gender))
+        values = (self.id, self.path, self.text, self.speaker, self.style, self.gender)
+        known = map(str, (*values, *filter(None, (self.accent, self.age))))
         return [*known, *(["missing"] if self.problem else _state(self.path))]
 
 
@@ -66,7 +76,7 @@ class FolderCorpus:
     def read(self, start: int, stop: int) -> Iterator[RawClip]:
         for row in self.rows[start:stop]:
             data, problem = (b"", row.problem) if row.problem else read_file(row.path)
-            yield RawClip(row.id, data, row.text, row.speaker, row.style, row.gender, problem)
+            yield RawClip(row.id, data, row.text, row.speaker, row.style, row.gender, problem, row.accent, row.age)
 
 
 def open_folder(source: FolderSource) -> Source:
@@ -82,9 +92,18 @@ def open_folder(source: FolderSource) -> Source:
     return FolderCorpus(_rows(source), digest(source))
 
 
-def has_table(folder: Path) -> bool:
+def has_texts(folder: Path) -> bool:
     """Whether a folder says what is spoken in its recordings."""
-    return is_saved(folder) or _table(folder) is not None
+    return is_saved(folder) or has_table(folder) or bool(Texts(Recordings(folder)))
+
+
+def has_table(folder: Path) -> bool:
+    return _table(folder) is not None
+
+
+def lies_beside(source: FolderSource) -> bool:
+    """Whether texts are looked for beside sounds: no table is there, and none is named."""
+    return source.metadata is None and not has_table(source.path)
 
 
 def sound_files(folder: Path) -> FolderCorpus:
@@ -109,10 +128,7 @@ def read_table(source: FolderSource) -> tuple[TextTable, dict[str, str], Recordi
     """The table of texts of a folder, our names to its columns, and the recordings that it may name."""
     table = source.metadata or _table(source.path) or source.path / TABLES[0]
     if not table.is_file():
-        raise SourceError(
-            f"{table}: missing; write a table of texts with the columns file_name and text "
-            "beside the recordings, or name one in source.metadata"
-        )
+        raise SourceError(f"{table}: missing; {WITHOUT_TEXTS}")
     recordings = Recordings(*dict.fromkeys((table.parent, source.path)))
     columns = source.columns
     asked = [name for ours, name in columns.model_dump().items() if ours in columns.model_fields_set and name]
@@ -123,14 +139,54 @@ def read_table(source: FolderSource) -> tuple[TextTable, dict[str, str], Recordi
 
 
 def _rows(source: FolderSource) -> list[Row]:
+    if lies_beside(source):
+        return rows_beside(source)
     table, chosen, recordings = read_table(source)
     rows = [_of_record(record, chosen, table, recordings, source.path) for record in table.records]
+    rows = [_with_name(row, source) for row in rows] if source.pattern else rows
     stems = defaultdict(set)
     for row in rows:
         stems[row.id].add(row.path)
     if "id" not in chosen:  # a.wav and a.flac are two recordings
         rows = [replace(row, id=_named(row.path, source.path)) if len(stems[row.id]) > 1 else row for row in rows]
     return rows
+
+
+def rows_beside(source: FolderSource) -> list[Row]:
+    """A row for each recording that the pattern fits, with what its name says and the text beside it.
+
+    Raises:
+        SourceError: no recordings, none that the pattern fits, or no text beside any of them.
+    """
+    recordings = Recordings(source.path)
+    texts, fitting = Texts(recordings), [(path, named(path, source)) for path in recordings.all]
+    rows = [_beside(path, said, texts, recordings) for path, said in fitting if said]
+    if fitting and not rows:
+        raise SourceError(f"{source.path}: no recording's path is like {source.pattern!r}, such as {fitting[0][0]}")
+    if not any(row.text for row in rows):
+        raise SourceError(f"{source.path / TABLES[0]}: missing; {WITHOUT_TEXTS}")
+    counts = Counter(row.id for row in rows)
+    return [replace(row, id=_named(row.path, source.path)) if counts[row.id] > 1 else row for row in rows]
+
+
+def _beside(path: str, said: Named, texts: Texts, recordings: Recordings) -> Row:
+    file, problem = recordings.find(path)
+    values = dict(said.values)
+    text, style = values.pop("text", ""), None
+    if not text and not said.problem:
+        text, style, missing = texts.of(path, said.id)
+        problem = problem or missing
+    values = {**({"style": style} if style else {}), **values}
+    return Row(Path(path).with_suffix("").as_posix(), file, text, **values, problem=said.problem or problem)
+
+
+def _with_name(row: Row, source: FolderSource) -> Row:
+    """What the table does not say of a recording, as its path does."""
+    said = named(_named(row.path, source.path), source)
+    if said is None or said.problem:
+        return row if said is None else replace(row, problem=row.problem or said.problem)
+    lacking: dict[str, Any] = {name: value for name, value in said.values.items() if not getattr(row, name)}
+    return replace(row, **lacking)
 
 
 def _of_record(record: Record, chosen: dict[str, str], table: TextTable, recordings: Recordings, folder: Path) -> Row:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,6 +36,12 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     """Some columns of a whole file, dictionaries decoded."""
     with _readable(path), pq.ParquetFile(path) as file:
         return _counted(file, range(file.num_row_groups), columns)
+
+
+def read_opened(file: IO[bytes], name: str, choose: Callable[[pa.Schema], Sequence[str]]) -> pa.Table:
+    """Some columns of a file that is open, such as one on the Hub of which no more is fetched."""
+    with _readable(Path(name)), pq.ParquetFile(file) as opened:
+        return _counted(opened, range(opened.num_row_groups), choose(opened.schema_arrow))
 
 
 def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:

@@ -56,7 +56,9 @@ class Recordings:
 
     def _alike(self, name: str) -> list[str]:
         """Files whose path ends as the name does, by as many folders of it as are found here."""
-        parts = [part for part in _folded(name.strip().replace("\\", "/")).split("/") if part not in ("", ".", "..")]
+        parts = [
+            part for part in folded_path(name.strip().replace("\\", "/")).split("/") if part not in ("", ".", "..")
+        ]
         for start in range(len(parts)):
             tail = "/".join(parts[start:])
             for key in (tail, *(tail + ending for ending in (*SOUNDS, *UNREAD))):
@@ -75,7 +77,7 @@ class Recordings:
                     if file.startswith(".") or not file.lower().endswith((*SOUNDS, *UNREAD)):
                         continue
                     path = os.path.relpath(os.path.join(place, file), root).replace(os.sep, "/")
-                    parts = _folded(path).split("/")
+                    parts = folded_path(path).split("/")
                     for start in range(len(parts)):
                         found["/".join(parts[start:])].append(path)
         return found
@@ -92,5 +94,6 @@ def _spellings(name: str) -> list[str]:
     return [place + name + ending for ending in ("", *SOUNDS) for place in ("", "wavs/")]
 
 
-def _folded(name: str) -> str:
+def folded_path(name: str) -> str:
+    """As names of files are compared."""
     return unicodedata.normalize("NFC", name).casefold()

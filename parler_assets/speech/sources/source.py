@@ -15,7 +15,7 @@ class RawClip:
         id: its name, never empty.
         audio: the bytes of a sound file as published; empty where the source has none for this row.
         text: what is said; empty where the source has none.
-        speaker, style, gender: as the source spells them; None where it has no such column or value.
+        speaker, style, gender, accent, age: as the source spells them; None where it has no such column or value.
         problem: why the source could not give this clip, such as a file that is missing; None for a usable one.
     """
 
@@ -26,6 +26,8 @@ class RawClip:
     style: str | None = None
     gender: str | None = None
     problem: str | None = None
+    accent: str | None = None
+    age: str | None = None
 
 
 class Source(Protocol):

@@ -19,7 +19,7 @@ from parler_assets.speech.sources.source import RawClip
 
 
 def chosen_columns(names: Sequence[str], columns: Columns, origin: str) -> dict[str, str]:
-    """Our names (id, audio, text, speaker, style, gender) to the source's; what it lacks is left out.
+    """Our names (id, audio, text, speaker, style, gender, accent, age) to the source's; what it lacks is left out.
 
     Raises:
         SourceError: audio or text is missing, or a column that the recipe names itself.
@@ -47,27 +47,30 @@ def clips_of(table: pa.Table, chosen: Mapping[str, str], first: int, folder: Pat
         folder: where paths in the audio column lead when the bytes are not in the table, and which they may not leave.
     """
     folders = None if folder is None else Folders(folder)
-    labels = _class_names(table.schema, list(chosen.values()))
-    texts = {ours: _strings(table[theirs], labels.get(theirs)) for ours, theirs in chosen.items() if ours != "audio"}
+    labels = class_names(table.schema, list(chosen.values()))
+    texts = {ours: strings_of(table[theirs], labels.get(theirs)) for ours, theirs in chosen.items() if ours != "audio"}
     rows = table.num_rows
     ids = texts.get("id") or [row_id(first + row) for row in range(rows)]
-    said, speakers, styles, genders = (texts.get(k) or [None] * rows for k in ("text", "speaker", "style", "gender"))
+    named = ("text", "speaker", "style", "gender", "accent", "age")
+    said, speakers, styles, genders, accents, ages = (texts.get(name) or [None] * rows for name in named)
     audio = table[chosen["audio"]]
     for row in range(rows):
         data, problem = _bytes(audio[row].as_py(), folders)
         name = (ids[row] or "").strip() or row_id(first + row)
-        yield RawClip(name, data, said[row] or "", speakers[row], styles[row], genders[row], problem)
+        yield RawClip(
+            name, data, said[row] or "", speakers[row], styles[row], genders[row], problem, accents[row], ages[row]
+        )
 
 
 def ids_of(table: pa.Table, chosen: Mapping[str, str], first: int) -> list[str]:
     """The ids that `clips_of` gives these rows; the table needs no other column than the id's."""
     if "id" not in chosen:
         return [row_id(first + row) for row in range(table.num_rows)]
-    values = _strings(table[chosen["id"]], None)
+    values = strings_of(table[chosen["id"]], None)
     return [(value or "").strip() or row_id(first + row) for row, value in enumerate(values)]
 
 
-def _strings(column: pa.ChunkedArray, names: Sequence[str] | None) -> list[str | None]:
+def strings_of(column: pa.ChunkedArray, names: Sequence[str] | None) -> list[str | None]:
     try:
         values = column.to_pylist()
     except UnicodeDecodeError:  # what is no UTF-8 becomes lone surrogates, for which a clip is set aside
@@ -116,7 +119,7 @@ def unreadable(why: object) -> str:
     return f"file cannot be read: {why}"
 
 
-def _class_names(schema: pa.Schema, columns: Sequence[str]) -> dict[str, list[str]]:
+def class_names(schema: pa.Schema, columns: Sequence[str]) -> dict[str, list[str]]:
     """Columns of class numbers to the names of their classes, from the features that published files carry."""
     numbered = [name for name in columns if pa.types.is_integer(schema.field(name).type)]
     if not numbered or b"huggingface" not in (schema.metadata or {}):

@@ -24,6 +24,8 @@ USUAL = {
     "speaker": ("speaker", "speaker id", "speaker name", "spk", "spk id", "client id", "reader"),
     "style": ("style", "emotion", "emo"),
     "gender": ("gender", "sex"),
+    "accent": ("accent", "accents", "dialect"),
+    "age": ("age", "age group"),
 }  # fmt: skip
 KNOWN = {name for ours in ("audio", "text") for name in USUAL[ours]}
 
