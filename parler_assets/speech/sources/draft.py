@@ -213,9 +213,7 @@ def _shown(source: FolderSource, rows: Sequence[Row]) -> list[str]:
     if lies_beside(source):
         return _shown_beside(source, rows)
     table, chosen, _ = read_table(source)
-    lines = (
-        [f"speakers by folders: {source.pattern!r}; --pattern or --speaker if that is wrong"] if source.pattern else []
-    )
+    lines = _read_as(source)
     for record in table.records[:2]:
         taken = (f"{ours}={str(record.cells.get(theirs, ''))[:40]!r}" for ours, theirs in chosen.items())
         lines.append(f"line {record.row}: {', '.join(taken)}")
@@ -231,11 +229,15 @@ def _shown_beside(source: FolderSource, rows: Sequence[Row]) -> list[str]:
     values = ("text", "speaker", "style", "gender", "accent", "age")
     lines = [f"{row.id}: " + ", ".join(f"{name}={str(getattr(row, name))[:40]!r}" for name in values
                                        if getattr(row, name)) for row in first]  # fmt: skip
-    if source.pattern:
-        lines.append(f"names and folders are read as {source.pattern!r}: --pattern or --speaker if that is wrong")
+    lines += _read_as(source)
     left = set(Recordings(source.path).all) - {row.path.relative_to(source.path).as_posix() for row in rows}
     return [*lines, *([f"recordings whose path is not like that, left out: {len(left)}, such as {min(left)}"] if left
                       else [])]  # fmt: skip
+
+
+def _read_as(source: FolderSource) -> list[str]:
+    told = f"names and folders are read as {source.pattern!r}: --pattern or --speaker if that is wrong"
+    return [told] if source.pattern else []
 
 
 def _present(given: Sequence[Row], folder: str) -> list[Row]:
