@@ -66,6 +66,14 @@ def test_the_key_goes_to_the_origin_it_belongs_to(monkeypatch, url):
     assert server.key_for(url) == SECRET
 
 
+@pytest.mark.parametrize("name", ["API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS", "WEBHOOK_SECRET"])
+def test_what_the_environment_holds_for_another_server_is_not_sent(chat, tmp_path, monkeypatch, name):
+    monkeypatch.setenv(f"OPENAI_{name}", "X-Team: for-openai" if name == "CUSTOM_HEADERS" else "for-openai")
+    asked(chat, tmp_path)
+    assert chat.headers
+    assert not [line for line in chat.headers if "for-openai" in line]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_an_answer_sends_neither_key_nor_prompts_elsewhere(chat, tmp_path, status):
     with serving(ChatServer()) as other:

@@ -46,6 +46,7 @@ class ChatServer:
 
     def __init__(self, answer: Callable[[dict], Reply] = obedient) -> None:
         self.answer, self.bodies, self.keys = answer, list[dict](), list[str]()
+        self.headers: list[str] = []
         self.url = ""
         self._lock = threading.Lock()
 
@@ -57,6 +58,7 @@ class ChatServer:
             with self._lock:
                 self.bodies.append(body)
                 self.keys.append(request.headers.get("authorization", ""))
+                self.headers += [f"{name}: {value}" for name, value in request.headers.items()]
             reply = self.answer(body)
             time.sleep(reply.seconds)
             if reply.status != 200:

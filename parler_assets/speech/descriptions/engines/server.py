@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import httpx
 import openai
 from tenacity import (
     RetryCallState,
@@ -34,6 +35,16 @@ logger = logging.getLogger(__name__)
 
 KEY, ORIGIN = "PARLER_LLM_API_KEY", "PARLER_LLM_ORIGIN"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+SENT = {
+    "host",
+    "authorization",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-type",
+    "content-length",
+}
 TRIES = 6
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds; doubled from try to try
 LONGEST_ASKED_PAUSE = 120.0  # seconds that a server may ask for
@@ -47,7 +58,7 @@ class ServerEngine:
         self.settings, self.where = settings, shown(str(settings.url))
         key = key_for(str(settings.url)) or "none"  # vllm serve asks for none, the client for something
         # Who is asked is whom the recipe names: an answer sends neither key nor prompts on to another place.
-        direct = openai.DefaultHttpxClient(follow_redirects=False)
+        direct = openai.DefaultHttpxClient(follow_redirects=False, event_hooks={"request": [_bare]})
         self.client = openai.OpenAI(
             base_url=settings.url, api_key=key, timeout=settings.timeout, max_retries=0, http_client=direct
         )
@@ -122,6 +133,13 @@ class ServerEngine:
             429: "it allows no more requests for now: lower describing.batch_size, or go on later",
         }.get(status if isinstance(status, int) else 0, "look at its log, then go on")
         return f"{self.where} answered {status}: {remedy}"
+
+
+def _bare(request: httpx.Request) -> None:
+    """Only these headers leave: the client would add what OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and others hold, which
+    belong to another server than the one that a recipe names."""
+    for name in set(request.headers) - SENT:
+        del request.headers[name]
 
 
 def key_for(url: str) -> str | None:
