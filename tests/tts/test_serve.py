@@ -244,7 +244,7 @@ def test_one_request_that_the_model_fails_on_fails_alone(address, tone):
     texts = ["crash", *(f"word number {n}" for n in range(8))]
 
     def ask(text):
-        return httpx.post(f"{address}/v1/audio/speech", json={"input": text, "voice": "Jerry"}, timeout=60).status_code
+        return httpx.post(f"{address}/v1/audio/speech", json={"input": text, "voice": "Jerry"}, timeout=600).status_code
 
     with ThreadPoolExecutor(9) as pool:
         assert list(pool.map(ask, texts)) == [500] + [200] * 8
@@ -255,7 +255,7 @@ def test_a_short_request_does_not_wait_for_long_ones(address, tone):
     long = " ".join([f"Sentence number {n}, {'x' * 110}." for n in range(20)])
 
     def ask(text):
-        return httpx.post(f"{address}/v1/audio/speech", json={"input": text, "voice": "Jerry"}, timeout=60).status_code
+        return httpx.post(f"{address}/v1/audio/speech", json={"input": text, "voice": "Jerry"}, timeout=600).status_code
 
     with ThreadPoolExecutor(4) as pool:
         others = [pool.submit(ask, long) for _ in range(3)]
@@ -432,8 +432,8 @@ def test_a_checkpoint_that_is_silent_or_never_stops_is_bounded_and_said(change, 
     synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", change), SHORT, Describing())
     asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav", "stream": False}
     with running(synthesizer) as url:
-        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
-        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
+        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=600)
+        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=600)
         counts = httpx.get(f"{url}/health").json()["chunks"]
     assert whole.status_code == 200
     assert remark in whole.headers["x-parler-remarks"]
@@ -448,8 +448,8 @@ def test_a_checkpoint_that_computes_no_numbers_is_answered_with_500(tmp_path):
     synthesizer = load_synthesizer(broken(tmp_path / "checkpoint", huge), SHORT, Describing())
     asked = {"input": "the lazy dog.", "voice": "Jerry", "response_format": "wav", "stream": False}
     with running(synthesizer) as url:
-        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=60)
-        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=60)
+        whole = httpx.post(f"{url}/v1/audio/speech", json=asked, timeout=600)
+        events = httpx.post(f"{url}/v1/audio/speech", json=asked | {"stream_format": "sse"}, timeout=600)
         health = httpx.get(f"{url}/health").json()
     assert whole.status_code == 500
     assert "no numbers (NaN or infinite)" in whole.json()["error"]["message"]

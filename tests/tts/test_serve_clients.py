@@ -45,7 +45,7 @@ def kept(tmp_path_factory):
 def server(synthesizer, kept):
     table = {"nova": "Talia"}
     with running(synthesizer, table=table, kept=kept, like=True, key=KEY, name="mine") as url:
-        yield httpx.Client(base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+        yield httpx.Client(base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=600)
 
 
 CLIENTS = {
