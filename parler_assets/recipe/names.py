@@ -51,7 +51,8 @@ def unusable_names(corpora: Mapping[str, Corpus], describing: Describing, asked:
         if section.annotated_here:
             given[f"corpora.{corpus}.speaker_names", "name"] = list(section.speaker_names.values())
     for (key, kind), values in given.items():
-        for value in (value for value in values if kind in stated and value.strip()):
+        blank_is_plain = kind == "style"  # no style is the plain one; nobody has no name
+        for value in (value for value in values if kind in stated and (value.strip() or not blank_is_plain)):
             if not sayable(kind, value.strip()):
                 said = f"{shown(value)[:LONGEST]!r} cannot be said in a description"
                 yield f"{key}: {said}: give {_RULES[kind][1]}"

@@ -311,8 +311,10 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("value", NAMES)
-@pytest.mark.parametrize("key", ["styles", "speakers"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [*((key, value) for key in ("styles", "speakers") for value in NAMES), ("speakers", ""), ("speakers", " ")],
+)
 def test_a_name_that_no_description_can_hold_is_refused_at_load(key: str, value: str, tmp_path: Path):
     shipped = resources.files("parler_assets.recipe") / "shipped" / "expresso.yaml"
     content = yaml.safe_load(shipped.read_text(encoding="utf-8"))
