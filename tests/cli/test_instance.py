@@ -23,6 +23,7 @@ from parler_assets.cli.instance import (
     instance_in,
     process_tags,
 )
+from parler_assets.resources.workspace import INSTANCE_SETTINGS, PROJECT
 from tests.support.small_disk import remount, small_disk
 
 FIRST = (
@@ -55,6 +56,11 @@ def test_a_home_made_before_is_left_as_it_is(home: Path):
     ensure_dagster_home()
     with dg.DagsterInstance.get() as instance:
         assert instance.has_run(run.run_id)
+
+
+def test_the_home_of_a_clone_has_the_shipped_settings():
+    """So plain `dagster dev` finds them before any command of ours ran."""
+    assert (PROJECT / "dagster_home" / "dagster.yaml").read_bytes() == INSTANCE_SETTINGS.read_bytes()
 
 
 def test_a_home_that_cannot_be_is_a_sentence_in_every_command(home: Path):
