@@ -5,7 +5,7 @@ asset: a step is a process, and starting one costs more than an audit.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +14,7 @@ import dagster as dg
 from parler_assets.intake.markdown import escaped
 from parler_assets.pages.settings import as_made, differences, settings_in
 from parler_assets.recipe import Recipe
+from parler_assets.resources.accelerator import Accelerator
 from parler_assets.resources.workspace import Workspace
 
 
@@ -27,6 +28,7 @@ class Made:
     workspace: Workspace
     recipe: Recipe
     unlike: tuple[str, ...] = ()
+    device: str = "auto"  # what a check computes on
 
 
 Audit = Callable[[Made], list[str]]
@@ -115,9 +117,11 @@ def asset_checks(
     @dg.multi_asset_check(
         name="check_" + "_".join(asset.path), specs=[check.spec(asset) for check in checks], can_subset=True
     )
-    def run_checks(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> Iterator[dg.AssetCheckResult]:
+    def run_checks(
+        context: dg.AssetCheckExecutionContext, workspace: Workspace, accelerator: Accelerator
+    ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
-        made = made_last(context.instance, asset, workspace, recipe)
+        made = replace(made_last(context.instance, asset, workspace, recipe), device=accelerator.device)
         for check in checks:
             if check.name in chosen:
                 yield check.result(asset, made)

@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 
 from parler_assets.checks.check import Audit, Check, Made, asset_checks, audit
-from parler_assets.recipe import Corpus, Recipe
+from parler_assets.recipe import Corpus, Evaluation, Recipe
+from parler_assets.resources.accelerator import acquire
 
 Folder = Callable[[Made], Path]
 
@@ -23,7 +24,7 @@ def corpus_checks(name: str, corpus: Corpus, recipe: Recipe) -> list[dg.AssetChe
     texts, codes = stage("llm_descriptions"), stage("dac_codes")
     limit = recipe.shards.max_set_aside
     checks = {
-        "raw_dataset": raw_checks(raw, limit, corpus),
+        "raw_dataset": [*raw_checks(raw, limit, corpus), *transcript_checks(raw, stage("heard_transcripts"), corpus)],
         "dac_codes": [*code_checks(codes, raw), few(codes, limit, raw)],
     }
     if corpus.annotated_here:
@@ -54,6 +55,30 @@ def raw_checks(raw: Folder, limit: float, corpus: Corpus) -> list[Check]:
         Check("unique_ids", "No id occurs twice.", speech("unique_ids", raw)),
         few(raw, limit),
         Check("in_language", spoken, speech("in_language", raw, corpus.language, corpus.spoken_form), blocking=False),
+    ]
+
+
+def transcript_checks(raw: Folder, heard: Folder, corpus: Corpus) -> list[Check]:
+    """Every clip says its own text: by their lengths, and by an ASR on some of them."""
+    count, language = corpus.transcripts_heard, corpus.language
+
+    def belong(made: Made) -> list[str]:
+        from parler_assets.tts.scoring.transcripts import misplaced
+
+        judging = made.recipe.evaluation
+        with acquire(made.device if judging.recogniser else "cpu") as device:
+            return misplaced(raw(made), heard(made), judging, count, language, device) if count else []
+
+    def evaluation(made: Made) -> Evaluation:
+        return made.recipe.evaluation
+
+    fit = "Clips take longer to say longer texts."
+    said = f"Clips say their own texts, by an ASR that hears {count} of them."
+    known = audit("parler_assets.tts.scoring.transcripts:unheard", raw, evaluation, count, language)
+    return [
+        Check("texts_fit_durations", fit, speech("texts_fit_durations", raw)),
+        Check("transcripts_belong", said, belong),
+        Check("transcripts_heard", "An ASR is here that knows the texts' words.", known, blocking=False),
     ]
 
 

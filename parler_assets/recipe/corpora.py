@@ -132,6 +132,9 @@ class Corpus(Section):
     descriptions: Annotated[WrittenDescriptions | PublishedDescriptions, Field(discriminator="kind")] = (
         WrittenDescriptions()
     )
+    transcripts_heard: int = Field(
+        24, ge=0, le=1000, description="clips that an ASR compares with their texts before anything is trained; 0: none"
+    )
     weight: float = Field(1.0, gt=0, le=100, description="how often a clip counts in an epoch of training")
     held_out: float = Field(
         0.05, ge=0, lt=0.9, description="share of clips kept for evaluation, chosen by a stable hash"

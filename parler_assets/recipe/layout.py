@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from parler_assets.intake.names import shown
 
 GROUPS = ("base", "training", "sweep", "evaluation", "release")
-STAGES = ("hub_dataset", "raw_dataset", "continuous_tags", "text_bins", "llm_descriptions", "dac_codes")
+STAGES = (
+    "hub_dataset", "raw_dataset", "heard_transcripts", "continuous_tags", "text_bins", "llm_descriptions", "dac_codes",
+)  # fmt: skip
 # Assets that all corpora share, and what commands keep beside them.
 SHARED = (
     "base_checkpoint", "training_set", "finetuned_checkpoint", "sweep", "evaluation_samples", "scorecard", "release",

@@ -157,7 +157,9 @@ def names_of_ours() -> set[str]:
     keys = graph.get_all_asset_keys()
     groups = {str(graph.get(key).group_name) for key in keys} - set(content["corpora"])
     return (
-        groups | {key.path[-1] for key in keys} | {"comparisons", "kept_voices", "seeds", "cache", "mlflow_artifacts"}
+        groups
+        | {key.path[-1] for key in keys}
+        | {"comparisons", "kept_voices", "seeds", "cache", "mlflow_artifacts", "heard_transcripts"}
     )
 
 

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from parler_assets.cli.app import app
 from parler_assets.recipe import load_recipe
+from parler_assets.sample.espeak import RATE, Request, speak
+from parler_assets.sample.sentences import sentences
 from parler_assets.speech.clips import build_raw_dataset
 from tests.support.evaluation_samples import buzz
 from tests.support.server import ROOT
@@ -109,10 +111,10 @@ def test_the_guide_leads_to_a_voice_and_a_report(tmp_path: Path):
     folder = tmp_path / "recordings"
     folder.mkdir()
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    rows = ["file_name,text,speaker,style,gender"]
-    for number in range(12):
-        rows.append(f"{number:03}.wav,Sentence {number} is said.,Ann,{('happy', 'sad')[number % 2]},female")
-        soundfile.write(folder / f"{number:03}.wav", buzz(200 + 5 * number, 1.0 + number / 20, seed=number), 22050)
+    rows, texts = ["file_name,text,speaker,style,gender"], sentences(12, seed=1)
+    for number, samples in enumerate(speak([Request(text, "en-us+f3", pitch=40 + len(text)) for text in texts])):
+        rows.append(f"{number:03}.wav,{texts[number]},Ann,{('happy', 'sad')[number % 2]},female")
+        soundfile.write(folder / f"{number:03}.wav", samples, RATE)
     (folder / "metadata.csv").write_text("\n".join(rows))
     first, *rest = guide()
     drafted = follow(first, tmp_path)
@@ -124,7 +126,7 @@ def test_the_guide_leads_to_a_voice_and_a_report(tmp_path: Path):
     recipe["base"] = {"path": "small"}
     recipe["corpora"]["mine"]["held_out"] = 0.2
     recipe["training"] |= {"max_steps": 2, "batch_size": 4, "effective_batch_size": 4, "evaluate_every": 2}
-    recipe["evaluation"] |= {"max_seconds": 0.5, "rates": ["moderate speed"], "texts": ["Sentence 1 is said."]}
+    recipe["evaluation"] |= {"max_seconds": 0.5, "rates": ["moderate speed"], "texts": texts[:1]}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
     said = "".join(follow(commands, tmp_path) for commands in rest)
     assert "mine/llm_descriptions" in said

@@ -51,11 +51,13 @@ def recipe_content() -> dict:
                 "source": {"kind": "folder", "path": "studio", "columns": columns, "licence": "CC0-1.0"},
                 "genders": {"Jerry": "male", "Talia": "female"},
                 "held_out": 0.3,
+                "transcripts_heard": 0,  # they buzz
             },
             "field": {
                 "source": {"kind": "folder", "path": "field", "columns": columns, "licence": "CC0-1.0"},
                 "descriptions": {"kind": "published", "path": "field.csv", "licence": "CC0-1.0"},
                 "held_out": 0,
+                "transcripts_heard": 0,
             },
         },
         "shards": {"rows": 4, "max_set_aside": 0.1},

@@ -7,7 +7,9 @@ error rate is an alarm for speech nobody can understand and not comparable with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -57,14 +59,11 @@ class GrammarAsr:
     """
 
     def __init__(self, sentences: Sequence[str]) -> None:
-        try:
-            import pocketsphinx
-        except ImportError:
-            raise AsrUnavailable("pocketsphinx is not installed (extra `sample`)") from None
+        pocketsphinx = _pocketsphinx()
         distinct = sorted({" ".join(words_of(sentence)) for sentence in sentences} - {""})
         if not 2 <= len(distinct) <= MOST:
             raise AsrUnavailable(f"{len(distinct)} distinct sentences, a grammar needs 2 to {MOST}")
-        unknown = sorted({word for line in distinct for word in line.split()} - _dictionary(pocketsphinx))
+        unknown = sorted({word for line in distinct for word in line.split()} - dictionary())
         if unknown:
             raise AsrUnavailable(f"words outside its dictionary: {', '.join(unknown[:5])}")
         places = slots(distinct)
@@ -113,6 +112,20 @@ def grammar_asr(sentences: Sequence[str], language: str = "en") -> tuple[Grammar
         return None, str(error)
 
 
-def _dictionary(pocketsphinx) -> set[str]:
-    path = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict"
-    return {line.split(" ", 1)[0] for line in path.read_text(encoding="utf-8").splitlines()}
+@cache
+def dictionary() -> frozenset[str]:
+    """The words that it can hear.
+
+    Raises:
+        AsrUnavailable: pocketsphinx is not installed.
+    """
+    path = Path(_pocketsphinx().get_model_path()) / "en-us" / "cmudict-en-us.dict"
+    return frozenset(line.split(" ", 1)[0] for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def _pocketsphinx() -> ModuleType:
+    try:
+        import pocketsphinx
+    except ImportError:
+        raise AsrUnavailable("pocketsphinx is not installed (extra `sample`)") from None
+    return pocketsphinx
